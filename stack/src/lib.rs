@@ -1,1 +1,7 @@
-//! Under construction.
+//! The whole stack as local processes: the native run, the drills, the end-to-end tests.
+
+mod handle;
+
+pub use handle::{
+    ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start,
+};

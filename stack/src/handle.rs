@@ -1,0 +1,161 @@
+//! What a test, a drill or `doctor` holds of a running stack: where its parts listen, and the means to break and repair them.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Where a running stack's parts listen: base URLs without a trailing slash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// The service's API.
+    pub service: String,
+    /// The service's admin listener: metrics, health.
+    pub service_admin: String,
+    /// The relay's inbox, runbooks and intake.
+    pub relay: String,
+    /// The relay's metrics and health.
+    pub relay_admin: String,
+    /// Prometheus.
+    pub prometheus: String,
+    /// Alertmanager.
+    pub alertmanager: String,
+    /// The local server that plays chat; empty when a real chat is configured.
+    pub chat: String,
+    /// The service's database, as its administrator.
+    pub database_url: String,
+}
+
+/// What a component's process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// There is a process.
+    Running,
+    /// There is one, and it was stopped by `freeze`.
+    Frozen,
+    /// It crashed, and starts again within a second.
+    Restarting,
+    /// There is none, and none will come until it is started.
+    Down,
+}
+
+/// One component, as `doctor` shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ComponentStatus {
+    /// `postgres`, `relay`, `alertmanager`, `service` or `prometheus`.
+    pub name: String,
+    /// What its process is doing.
+    pub condition: Condition,
+    /// Whether it answered its probe.
+    pub healthy: bool,
+    /// Since when it has been healthy, or has not.
+    pub since: DateTime<Utc>,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// How often it crashed and was started again.
+    pub restarts: u32,
+    /// How its process ended, or what its probe last answered.
+    pub trouble: Option<String>,
+    /// The last error line of its log.
+    pub last_error: Option<String>,
+    /// What its failure means, and what to do.
+    pub advice: String,
+}
+
+/// Who plays chat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChatChoice {
+    /// A local server, whatever the environment says.
+    #[default]
+    Player,
+    /// The chats that the environment names; the local server when it names none.
+    Configured,
+}
+
+/// How a stack is started. The default is what a test wants: everything fresh, nothing shared.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Build service and relay first, in the runner's own profile.
+    pub build: bool,
+    /// Where the programs `service` and `relay` are; none: beside the runner's own executable.
+    pub binaries: Option<PathBuf>,
+    /// Where data, logs and configuration go; none: a temporary folder that goes away with the stack.
+    pub folder: Option<PathBuf>,
+    /// Who plays chat.
+    pub chat: ChatChoice,
+    /// `RUST_LOG` of service and relay.
+    pub verbosity: Option<String>,
+    /// More environment for service and relay.
+    pub env: Vec<(String, String)>,
+    /// Where `EscalateUnresolved` goes; none: to the chat player's `/escalation`.
+    pub escalation_url: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            build: true,
+            binaries: None,
+            folder: None,
+            chat: ChatChoice::default(),
+            verbosity: None,
+            env: Vec::new(),
+            escalation_url: None,
+        }
+    }
+}
+
+/// A stack that can be broken and repaired: one of our own, or the one that is up.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    endpoints: Endpoints,
+}
+
+impl Handle {
+    /// Where its parts listen.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// SIGKILL to all processes of `component`, which stays down until [`Handle::start`].
+    pub async fn kill(&self, component: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{component}: not written yet")
+    }
+
+    /// SIGSTOP to all processes of `component`: it keeps its connections and answers nothing.
+    pub async fn freeze(&self, component: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{component}: not written yet")
+    }
+
+    /// SIGCONT to all processes of `component`.
+    pub async fn thaw(&self, component: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{component}: not written yet")
+    }
+
+    /// Starts `component` again, and returns when it is ready.
+    pub async fn start(&self, component: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{component}: not written yet")
+    }
+
+    /// Every component in the order in which they start.
+    pub async fn status(&self) -> anyhow::Result<Vec<ComponentStatus>> {
+        anyhow::bail!("not written yet")
+    }
+
+    /// Stops everything in order and leaves nothing behind.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        anyhow::bail!("not written yet")
+    }
+}
+
+/// Starts a fresh stack on free ports.
+pub async fn start(options: Options) -> anyhow::Result<Handle> {
+    anyhow::bail!("{options:?}: not written yet")
+}
+
+/// Connects to the stack that is up.
+pub async fn running() -> anyhow::Result<Handle> {
+    anyhow::bail!("not written yet")
+}
