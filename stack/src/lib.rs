@@ -2,6 +2,9 @@
 
 mod handle;
 
+pub mod chat;
+pub mod http;
+
 pub use handle::{
     ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start,
 };

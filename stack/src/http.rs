@@ -1,0 +1,14 @@
+//! The HTTP client of the stack's own questions: plain, on loopback, with one deadline.
+
+use std::time::Duration;
+
+/// A client whose requests end after `deadline`, whatever the other side does.
+pub fn client(deadline: Duration) -> anyhow::Result<reqwest::Client> {
+    // Nothing here speaks TLS, but the client cannot be built without a provider. Another part may have installed one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .timeout(deadline)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?)
+}
