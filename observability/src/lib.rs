@@ -1,1 +1,57 @@
-//! Under construction.
+//! Logs, metrics and traces of one process, set up in one call.
+//!
+//! * **Logs**: one JSON object a line on stdout, and in hourly files under `LOG_DIR`. What a request
+//!   knows about itself stands flat at the root of each of its lines: the span is the MDC.
+//! * **Metrics**: constants, declared once, served as Prometheus text.
+//! * **Traces**: every request is a span; sampled ones go out over OTLP/HTTP when an endpoint is set.
+//!
+//! The three share one vocabulary: `http.route` in a line or a span is `http_route` in a metric.
+//!
+//! A program calls [`init`] once, keeps the [`Telemetry`] it gets until the end of `main`, and wraps its
+//! actix application in [`http::observe`]:
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, web};
+//! use observability::{Service, Settings};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let service = Service { name: "hello", version: env!("CARGO_PKG_VERSION"), revision: "unknown" };
+//!     let _telemetry = observability::init(service, &Settings::default(), &[])?;
+//!     actix_web::rt::System::new().block_on(async {
+//!         HttpServer::new(|| {
+//!             App::new()
+//!                 .wrap(observability::http::observe())
+//!                 .route("/", web::get().to(async || "hello"))
+//!         })
+//!         .bind(("127.0.0.1", 8080))?
+//!         .run()
+//!         .await
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What it is not for: business rules, SQL schemas, chat. It does not know which service it is in.
+
+pub mod client;
+pub mod context;
+pub mod db;
+pub mod http;
+pub mod logs;
+pub mod metrics;
+pub mod testing;
+pub mod traces;
+
+mod init;
+mod layer;
+mod line;
+mod panics;
+mod problem;
+mod propagation;
+mod settings;
+mod task;
+mod writer;
+
+pub use init::{InitError, Service, Telemetry, init};
+pub use settings::{LogFormat, Settings};
+pub use task::{spawn, spawn_blocking, spawn_local};

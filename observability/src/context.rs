@@ -1,0 +1,133 @@
+//! The request's context. The span is the MDC: what is put here stands on every later line of the
+//! request, in nested spans and spawned tasks too.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::trace::{SpanId, TraceId};
+use serde_json::Value;
+use tracing::Span;
+use tracing_subscriber::registry::{LookupSpan as _, Registry};
+
+use crate::propagation::Parent;
+
+/// Keys that a line sets itself. They win over context keys of the same name.
+pub(crate) const RESERVED: [&str; 10] =
+    ["timestamp", "level", "message", "service", "version", "env", "target", "request_id", "trace_id", "span_id"];
+
+/// Most fields a request can carry: a loop that puts must not grow a line without bound.
+const MAX_FIELDS: usize = 32;
+
+/// One request: its ids, and what handlers have said about it. Shared by all its spans.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) request_id: String,
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) sampled: bool,
+    pub(crate) tracestate: Option<String>,
+    pub(crate) baggage: Option<String>,
+    fields: Mutex<Vec<(&'static str, Value)>>,
+}
+
+/// The id of a span below the root, known before OpenTelemetry starts it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChildId(pub(crate) SpanId);
+
+impl Request {
+    pub(crate) fn new(
+        request_id: String,
+        trace_id: TraceId,
+        span_id: SpanId,
+        parent: Option<Parent>,
+        sampled: bool,
+    ) -> Self {
+        Self {
+            request_id,
+            trace_id,
+            span_id,
+            parent,
+            sampled,
+            tracestate: None,
+            baggage: None,
+            fields: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn put(&self, key: &'static str, value: Value) {
+        if RESERVED.contains(&key) {
+            return;
+        }
+        let mut fields = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, held)) = fields.iter_mut().find(|(held, _)| *held == key) {
+            *held = value;
+        } else if fields.len() < MAX_FIELDS {
+            fields.push((key, value));
+        }
+    }
+
+    pub(crate) fn with_fields<R>(&self, read: impl FnOnce(&[(&'static str, Value)]) -> R) -> R {
+        read(&self.fields.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Adds a field to every later line of this request, and to its span. Never to a metric.
+///
+/// Outside a request it does nothing. Reserved keys (`timestamp`, `level`, `message`, ids, …) are
+/// left alone, and personal data does not belong here.
+pub fn put(key: &'static str, value: impl Into<Value>) {
+    if let Some(request) = current() {
+        request.put(key, value.into());
+    }
+}
+
+/// Reads a field that was [`put`] on this request.
+#[must_use]
+pub fn get(key: &str) -> Option<Value> {
+    current()?.with_fields(|fields| fields.iter().find(|(held, _)| *held == key).map(|(_, value)| value.clone()))
+}
+
+/// The request's id, as sent by the caller or made here.
+#[must_use]
+pub fn request_id() -> Option<String> {
+    current().map(|request| request.request_id.clone())
+}
+
+/// The request's trace id, 32 hexadecimal digits.
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    current().map(|request| request.trace_id.to_string())
+}
+
+/// The headers that carry this request on to the service it calls.
+#[must_use]
+pub fn propagation_headers() -> Vec<(&'static str, String)> {
+    let Some((request, child)) = current_with_child() else {
+        return Vec::new();
+    };
+    let span_id = child.map_or(request.span_id, |child| child.0);
+    let flags = u8::from(request.sampled);
+    let mut headers = vec![
+        ("traceparent", format!("00-{}-{span_id}-{flags:02x}", request.trace_id)),
+        ("x-request-id", request.request_id.clone()),
+    ];
+    let state = request.tracestate.clone().map(|state| ("tracestate", state));
+    let baggage = request.baggage.clone().map(|baggage| ("baggage", baggage));
+    headers.extend(state.into_iter().chain(baggage));
+    headers
+}
+
+pub(crate) fn current() -> Option<Arc<Request>> {
+    current_with_child().map(|(request, _)| request)
+}
+
+fn current_with_child() -> Option<(Arc<Request>, Option<ChildId>)> {
+    Span::current()
+        .with_subscriber(|(id, dispatch)| {
+            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+            let extensions = span.extensions();
+            let request = extensions.get::<Arc<Request>>().map(Arc::clone)?;
+            Some((request, extensions.get::<ChildId>().copied()))
+        })
+        .flatten()
+}
