@@ -6,9 +6,5 @@ use std::time::Duration;
 pub fn client(deadline: Duration) -> anyhow::Result<reqwest::Client> {
     // Nothing here speaks TLS, but the client cannot be built without a provider. Another part may have installed one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder()
-        .timeout(deadline)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()?)
+    Ok(reqwest::Client::builder().timeout(deadline).redirect(reqwest::redirect::Policy::none()).no_proxy().build()?)
 }

@@ -3,8 +3,9 @@
 mod handle;
 
 pub mod chat;
+pub mod drills;
 pub mod http;
+pub mod load;
+pub mod timeline;
 
-pub use handle::{
-    ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start,
-};
+pub use handle::{ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start};

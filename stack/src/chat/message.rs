@@ -31,8 +31,7 @@ impl Message {
                 push(&mut lines, attachment.get(key));
             }
             for field in children(attachment, "fields") {
-                let part =
-                    |key: &str| plain(field.get(key).and_then(Value::as_str).unwrap_or_default());
+                let part = |key: &str| plain(field.get(key).and_then(Value::as_str).unwrap_or_default());
                 lines.push(format!("{}: {}", part("title"), part("value")));
             }
             push(&mut lines, attachment.get("footer"));
@@ -53,46 +52,32 @@ impl Message {
 }
 
 fn children<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn push(lines: &mut Vec<String>, value: Option<&Value>) {
-    if let Some(text) = value
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-    {
+    if let Some(text) = value.and_then(Value::as_str).filter(|text| !text.is_empty()) {
         lines.push(plain(text));
     }
 }
 
 /// Slack's three escapes, undone.
 fn plain(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 fn collect_links(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {
             for link in LINK.iter().flat_map(|pattern| pattern.find_iter(text)) {
-                let link = link
-                    .as_str()
-                    .trim_end_matches(['.', ',', ')'])
-                    .replace("&amp;", "&");
+                let link = link.as_str().trim_end_matches(['.', ',', ')']).replace("&amp;", "&");
                 if !found.contains(&link) {
                     found.push(link);
                 }
             }
         }
         Value::Array(items) => items.iter().for_each(|item| collect_links(item, found)),
-        Value::Object(fields) => fields
-            .values()
-            .for_each(|field| collect_links(field, found)),
+        Value::Object(fields) => fields.values().for_each(|field| collect_links(field, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -104,11 +89,7 @@ mod tests {
     use super::*;
 
     fn message(body: Value) -> Message {
-        Message {
-            at_ms: 0,
-            received_at: Utc::now(),
-            body,
-        }
+        Message { at_ms: 0, received_at: Utc::now(), body }
     }
 
     #[test]
@@ -120,10 +101,7 @@ mod tests {
                 "fields": [{"title": "First", "value": "look"}], "footer": "a1"
             }]
         }));
-        assert_eq!(
-            message.text(),
-            "down & out\norders\nimpact\nFirst: look\na1"
-        );
+        assert_eq!(message.text(), "down & out\norders\nimpact\nFirst: look\na1");
     }
 
     #[test]
@@ -132,9 +110,6 @@ mod tests {
             "text": "see <http://127.0.0.1:1/a?x=1&amp;y=2|here>, or http://127.0.0.1:1/b.",
             "attachments": [{"title_link": "http://127.0.0.1:1/a?x=1&y=2"}]
         }));
-        assert_eq!(
-            message.links(),
-            ["http://127.0.0.1:1/a?x=1&y=2", "http://127.0.0.1:1/b"]
-        );
+        assert_eq!(message.links(), ["http://127.0.0.1:1/a?x=1&y=2", "http://127.0.0.1:1/b"]);
     }
 }

@@ -85,11 +85,7 @@ impl State {
     }
 
     fn message(&self, body: Value) -> Message {
-        Message {
-            at_ms: self.elapsed(),
-            received_at: Utc::now(),
-            body,
-        }
+        Message { at_ms: self.elapsed(), received_at: Utc::now(), body }
     }
 }
 
@@ -147,14 +143,10 @@ impl Drop for Chat {
 
 /// Starts a player; port 0 takes a free one.
 pub async fn start(address: SocketAddr) -> anyhow::Result<Chat> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("the chat player cannot listen on {address}: stop what listens there, or move one")
-    })?;
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("the chat player cannot listen on {address}: stop what listens there, or move one"))?;
     let address = listener.local_addr()?;
-    let state = Arc::new(State {
-        started: Instant::now(),
-        log: Mutex::default(),
-    });
+    let state = Arc::new(State { started: Instant::now(), log: Mutex::default() });
     let shared = web::Data::from(Arc::clone(&state));
     let server = HttpServer::new(move || {
         App::new()
@@ -168,25 +160,14 @@ pub async fn start(address: SocketAddr) -> anyhow::Result<Chat> {
     .listen(listener)?
     .run();
     let handle = server.handle();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the player has no request context that a task could lose"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the player has no request context that a task could lose")]
     drop(tokio::spawn(server));
     wait_until_ready(address).await?;
-    Ok(Chat {
-        address,
-        state,
-        server: handle,
-    })
+    Ok(Chat { address, state, server: handle })
 }
 
 async fn wait_until_ready(address: SocketAddr) -> anyhow::Result<()> {
     let client = crate::http::client(Duration::from_secs(5))?;
-    client
-        .get(format!("http://{address}/messages"))
-        .send()
-        .await
-        .context("the chat player does not answer")?;
+    client.get(format!("http://{address}/messages")).send().await.context("the chat player does not answer")?;
     Ok(())
 }

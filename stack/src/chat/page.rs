@@ -55,12 +55,7 @@ fn article(message: &Message) -> Markup {
 
 /// The attachment's colour, when it is one; anything else could carry style of its own.
 fn colour(message: &Message) -> Option<&str> {
-    let colour = message
-        .body
-        .get("attachments")?
-        .get(0)?
-        .get("color")?
-        .as_str()?;
+    let colour = message.body.get("attachments")?.get(0)?.get("color")?.as_str()?;
     let digits = colour.strip_prefix('#')?;
     (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(colour)
 }
@@ -78,15 +73,8 @@ mod tests {
             "text": "<script>alert(1)</script>",
             "attachments": [{"color": "red;background:url(http://evil)", "title_link": "http://a/\"onclick=x"}]
         });
-        let message = Message {
-            at_ms: 0,
-            received_at: Utc::now(),
-            body,
-        };
-        let page = render(&Log {
-            messages: vec![message],
-            ..Log::default()
-        });
+        let message = Message { at_ms: 0, received_at: Utc::now(), body };
+        let page = render(&Log { messages: vec![message], ..Log::default() });
         assert!(!page.contains("<script>"));
         assert!(page.contains("&lt;script&gt;"));
         assert!(!page.contains("style=\"--bar"));

@@ -24,10 +24,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 async fn show(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
-        .insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'",
-        ))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
         .body(page::render(&state.snapshot()))
 }
 
@@ -61,8 +58,8 @@ async fn slack(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
 }
 
 async fn escalation(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
-    let body = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let body =
+        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     let message = state.message(body);
     keep(&mut state.log().escalations, message);
     answer(StatusCode::OK, "ok")
@@ -75,10 +72,7 @@ async fn refuse(behaviour: Behaviour) -> HttpResponse {
         Behaviour::TooMany { retry_after_s } => HttpResponse::TooManyRequests()
             .insert_header((header::RETRY_AFTER, retry_after_s.to_string()))
             .body("rate_limited"),
-        Behaviour::Error => answer(
-            StatusCode::OK,
-            "{\"ok\":false,\"error\":\"internal_error\"}",
-        ),
+        Behaviour::Error => answer(StatusCode::OK, "{\"ok\":false,\"error\":\"internal_error\"}"),
         Behaviour::Hang => {
             // Longer than any caller may wait; the caller's end of the connection ends this, too.
             tokio::time::sleep(Duration::from_hours(24)).await;
@@ -92,24 +86,16 @@ async fn refuse(behaviour: Behaviour) -> HttpResponse {
 /// What Slack refuses by itself.
 fn read(body: &[u8]) -> Result<Value, &'static str> {
     let value: Value = serde_json::from_slice(body).map_err(|_| "invalid_payload")?;
-    let says_something = ["text", "attachments", "blocks"]
-        .iter()
-        .any(|key| match value.get(key) {
-            Some(Value::String(text)) => !text.is_empty(),
-            Some(Value::Array(items)) => !items.is_empty(),
-            _ => false,
-        });
-    if says_something {
-        Ok(value)
-    } else {
-        Err("no_text")
-    }
+    let says_something = ["text", "attachments", "blocks"].iter().any(|key| match value.get(key) {
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        _ => false,
+    });
+    if says_something { Ok(value) } else { Err("no_text") }
 }
 
 fn answer(status: StatusCode, body: &'static str) -> HttpResponse {
-    HttpResponseBuilder::new(status)
-        .content_type("text/html")
-        .body(body)
+    HttpResponseBuilder::new(status).content_type("text/html").body(body)
 }
 
 /// Promises the two bytes of `ok` and fails instead, which closes the connection.

@@ -2,3 +2,5 @@
 
 // The chat player answers as Slack does, and fails as chats fail.
 mod chat;
+// Each drill passes on a fresh stack, within its target.
+mod drills;

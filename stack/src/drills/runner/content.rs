@@ -1,0 +1,132 @@
+//! Whether a message tells a person what they need: what, what it means, what to do first, and links that open.
+
+use reqwest::Url;
+
+use super::observer::{Alert, Observer};
+use crate::chat::Message;
+
+/// What a message announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is broken.
+    Firing,
+    /// What was announced is over.
+    Resolved,
+    /// It was broken and is over, told in one.
+    WasDown,
+    /// None of these.
+    Unknown,
+}
+
+pub(super) fn kind(message: &Message) -> Kind {
+    let text = message.text();
+    let headline = text.lines().next().unwrap_or_default();
+    let words = [("FIRING", Kind::Firing), ("RESOLVED", Kind::Resolved), ("WAS DOWN", Kind::WasDown)];
+    words.into_iter().find(|(word, _)| headline.contains(word)).map_or(Kind::Unknown, |(_, kind)| kind)
+}
+
+/// Whether a message says how long it lasted, such as `12 s` or `4 min 2 s`.
+pub(super) fn tells_duration(message: &Message) -> bool {
+    let text = message.text();
+    let headline: Vec<&str> = text.lines().next().unwrap_or_default().split([' ', '(', ')', ',']).collect();
+    headline.windows(2).any(|pair| match pair {
+        [number, unit] => number.parse::<u32>().is_ok() && matches!(*unit, "s" | "min" | "h"),
+        _ => false,
+    })
+}
+
+/// What is wrong with a FIRING message about `alert`.
+pub(super) async fn judge(observer: &Observer, message: &Message, alert: Option<&Alert>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let text = squeezed(&message.text());
+    for (what, annotation) in [("what is broken", "summary"), ("what it means", "impact")] {
+        let expected = alert.map(|alert| alert.annotation(annotation)).unwrap_or_default();
+        if expected.is_empty() || !text.contains(&squeezed(expected)) {
+            wrong.push(format!("the message does not say {what}: {expected:?}"));
+        }
+    }
+    let runbook = alert.map(|alert| format!("{}/{}", observer.at.relay, alert.annotation("runbook")));
+    wrong.extend(judge_links(observer, message, runbook.as_deref().unwrap_or_default()).await);
+    match first_step(observer, runbook.as_deref().unwrap_or_default()).await {
+        Ok(step) if text.contains(&step) => {}
+        Ok(step) => wrong.push(format!("the message does not say what to do first: {step:?}")),
+        Err(error) => wrong.push(format!("the runbook names no first step: {error:#}")),
+    }
+    wrong
+}
+
+async fn judge_links(observer: &Observer, message: &Message, runbook: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let links = message.links();
+    if !links.iter().any(|link| link.starts_with(runbook)) || runbook.is_empty() {
+        wrong.push(format!("the message has no link to the runbook {runbook}"));
+    }
+    for link in links.iter().filter(|link| on_loopback(link)) {
+        match observer.page(link).await {
+            Ok((status, _, _)) if status.as_u16() == 200 => {}
+            Ok((status, _, _)) => wrong.push(format!("the link {link} answers {status}")),
+            Err(error) => wrong.push(format!("the link {link} does not open: {error:#}")),
+        }
+    }
+    wrong
+}
+
+fn on_loopback(link: &str) -> bool {
+    Url::parse(link).is_ok_and(|url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")))
+}
+
+/// The sentence that the rendered runbook has below "First look".
+async fn first_step(observer: &Observer, runbook: &str) -> anyhow::Result<String> {
+    let (status, kind, page) = observer.page(runbook).await?;
+    anyhow::ensure!(status.as_u16() == 200 && kind.starts_with("text/html"), "{runbook} answers {status} {kind}");
+    anyhow::ensure!(page.contains("<h1"), "{runbook} is not rendered");
+    let below = page.split_once("First look</h2>").map(|(_, below)| below);
+    let paragraph = below.and_then(|below| below.split_once("<p>")?.1.split_once("</p>")).map(|(inner, _)| inner);
+    let step = squeezed(&without_markup(paragraph.unwrap_or_default()));
+    anyhow::ensure!(!step.is_empty(), "nothing stands below \"First look\" on {runbook}");
+    Ok(step)
+}
+
+fn without_markup(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for character in html.chars() {
+        match character {
+            '<' => inside = true,
+            '>' => inside = false,
+            _ if !inside => text.push(character),
+            _ => {}
+        }
+    }
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+/// Words only, since each chat has its own idea of code marks and line breaks.
+fn squeezed(text: &str) -> String {
+    text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message { at_ms: 0, received_at: chrono::Utc::now(), body: serde_json::json!({ "text": text }) }
+    }
+
+    #[test]
+    fn the_headline_says_what_is_announced_and_how_long_it_lasted() {
+        let over = message("✅ RESOLVED #K7QF: gone — over after 12 s, 10:00 to 10:01\nFIRING");
+        assert_eq!((kind(&over), tells_duration(&over)), (Kind::Resolved, true));
+        let told = message("✅ WAS DOWN #K7QF: gone — was down 10:00 to 10:01 (1 min 2 s); told afterwards");
+        assert_eq!((kind(&told), tells_duration(&told)), (Kind::WasDown, true));
+        let firing = message("🔴 FIRING #K7QF: gone — since 10:00");
+        assert_eq!((kind(&firing), tells_duration(&firing)), (Kind::Firing, false));
+    }
+
+    #[test]
+    fn a_paragraph_reads_as_its_words() {
+        let html = "Ask <code>pg_isready</code>\n what it &quot;says&quot; &amp; wait.";
+        assert_eq!(squeezed(&without_markup(html)), "Ask pg_isready what it \"says\" & wait.");
+    }
+}

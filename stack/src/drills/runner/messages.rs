@@ -1,0 +1,94 @@
+//! What chat is told in the course of one outage.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    content::{self, Kind},
+    episode::{COARSE, Episode, LATEST, seconds},
+    observer::{Alert, until},
+};
+use crate::chat::Message;
+
+const RESOLVED_WITHIN: Duration = Duration::from_secs(30);
+
+impl Episode<'_> {
+    /// Waits for the first message, and returns how long after the fault chat accepted it.
+    pub(super) async fn told(&mut self, alert: Option<&Alert>) -> Option<Duration> {
+        let Some((at, message)) = self.message(self.zero + LATEST, |_| true).await else {
+            self.require(false, || "chat was not told".to_owned());
+            return None;
+        };
+        self.outcome.chat_s = Some(self.since_zero(at));
+        self.timeline.note(at, "chat accepted:");
+        self.timeline.quote(&message.text());
+        self.require(content::kind(&message) == Kind::Firing, || "the first message is not a FIRING".to_owned());
+        let wrong = content::judge(&self.observer, &message, alert).await;
+        if wrong.is_empty() {
+            self.timeline.note(Instant::now(), "the message says what, impact and first step; its links open");
+        }
+        self.require_all(wrong);
+        Some(at.saturating_duration_since(self.zero))
+    }
+
+    /// Waits for the news that it is over.
+    pub(super) async fn resolved(&mut self) {
+        let from = self.back.unwrap_or(self.repair);
+        let resolved = self.message(from + LATEST, |message| content::kind(message) == Kind::Resolved).await;
+        let Some((at, message)) = resolved else {
+            self.require(false, || "chat was not told that it is over".to_owned());
+            return;
+        };
+        let took = at.saturating_duration_since(from);
+        self.outcome.resolved_s = Some(seconds(took));
+        self.timeline.note(at, &format!("chat accepted, {:.3} s after the first connection:", took.as_secs_f64()));
+        self.timeline.quote(&message.text());
+        self.require(content::tells_duration(&message), || "RESOLVED does not say how long it lasted".to_owned());
+        self.require(took <= RESOLVED_WITHIN, || {
+            format!("RESOLVED came after {:.3} s, over {} s", took.as_secs_f64(), RESOLVED_WITHIN.as_secs())
+        });
+    }
+
+    /// Waits for the one message about an outage that is over already.
+    pub(super) async fn told_once(&mut self, deadline: Instant) {
+        let Some((at, message)) = self.message(deadline, |_| true).await else {
+            self.require(false, || "chat was never told of the outage".to_owned());
+            return;
+        };
+        self.outcome.chat_s = Some(self.since_zero(at));
+        self.outcome.resolved_s = self.back.map(|back| seconds(at.saturating_duration_since(back)));
+        self.timeline.note(at, "chat accepted:");
+        self.timeline.quote(&message.text());
+        self.require(content::tells_duration(&message), || "it does not say how long it lasted".to_owned());
+    }
+
+    /// Watches that nothing more arrives.
+    pub(super) async fn quiet(&mut self, quiet: Duration) {
+        let from = self.new_messages().await.len();
+        let until_then = Instant::now() + quiet;
+        let ask = async || (self.new_messages().await.len() > from).then_some(());
+        let disturbed = until(until_then, COARSE, ask).await.is_some();
+        // The count at the end makes this a reason; here it only gets its moment.
+        let text =
+            if disturbed { "one more message arrived, where none should" } else { "quiet: nothing more arrived" };
+        self.timeline.note(Instant::now(), text);
+    }
+
+    /// What chat accepted since the drill began.
+    pub(super) async fn new_messages(&self) -> Vec<Message> {
+        let log = self.observer.chat().await.unwrap_or_default();
+        log.messages.into_iter().filter(|message| message.at_ms > self.before.now_ms).collect()
+    }
+
+    /// The first new message that `wanted` accepts, with its arrival on this process's clock.
+    async fn message(&self, deadline: Instant, wanted: impl Fn(&Message) -> bool) -> Option<(Instant, Message)> {
+        until(deadline, COARSE, async || {
+            let log = self.observer.chat().await.ok()?;
+            let asked = Instant::now();
+            let from = self.before.now_ms;
+            let message = log.messages.into_iter().find(|message| message.at_ms > from && wanted(message))?;
+            let at = asked.checked_sub(Duration::from_millis(log.now_ms.saturating_sub(message.at_ms)))?;
+            Some((at, message))
+        })
+        .await
+    }
+}

@@ -1,0 +1,34 @@
+//! The drills, end to end on a fresh stack each: they fail when a message, a link or a target is missed.
+//!
+//! One after the other, because a busy machine would make their figures meaningless.
+
+use stack::drills::{self, Args, Drill};
+use tokio::sync::Mutex;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+async fn rehearse(args: Args) {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let summary = drills::run(args).await.unwrap();
+    assert!(summary.ok, "{:#?}", summary.reasons);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_database_is_told_within_two_seconds_and_resolved_once_it_is_back() {
+    rehearse(Args::new(Drill::DbDown)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_database_is_told_within_five_seconds_and_leaves_nobody_hanging() {
+    rehearse(Args::new(Drill::DbFrozen)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_service_is_told_within_eight_seconds_and_resolved_once_it_is_back() {
+    rehearse(Args::new(Drill::ServiceDown)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_while_chat_is_down_is_told_once_with_its_duration() {
+    rehearse(Args { chat_down: true, ..Args::new(Drill::DbDown) }).await;
+}
