@@ -19,7 +19,6 @@ pub static REQUEST_DURATION: Histogram<4> = Histogram::new(
 );
 
 /// A client builder that has its cryptography.
-#[must_use]
 pub fn builder() -> ClientBuilder {
     install_crypto();
     reqwest::Client::builder()

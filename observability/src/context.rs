@@ -19,6 +19,7 @@ const MAX_FIELDS: usize = 32;
 
 /// One request: its ids, and what handlers have said about it. Shared by all its spans.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "request_id is the field's name on lines and in headers")]
 pub(crate) struct Request {
     pub(crate) request_id: String,
     pub(crate) trace_id: TraceId,

@@ -48,6 +48,7 @@ mod line;
 mod panics;
 mod problem;
 mod propagation;
+mod report;
 mod settings;
 mod task;
 mod writer;

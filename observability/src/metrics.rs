@@ -4,15 +4,11 @@
 //! values that come from configuration there is [`intern`], which is bounded.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
 
-use metrics::{
-    Counter as CounterHandle, Gauge as GaugeHandle, Histogram as HistogramHandle, Key, KeyName, Label, Level, Metadata,
-    Recorder, SharedString, Unit, with_local_recorder, with_recorder,
-};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics::{Gauge as GaugeHandle, Key, Label, Level, Metadata, Unit, with_recorder};
 
+pub use crate::report::Report;
 use crate::{client, db, http};
 
 /// Lines and spans that were lost, and why. Alerted: a silent loss would look like a quiet night.
@@ -20,7 +16,7 @@ pub static DROPPED: Counter<2> =
     Counter::new("telemetry_dropped_total", "Lines and spans that were lost.", ["signal", "reason"]);
 pub(crate) static PANICS: Counter<0> = Counter::new("panics_total", "Panics, in requests and elsewhere.", []);
 static BUILD_INFO: Gauge<2> = Gauge::new("build_info", "Always 1.", ["version", "revision"]).fast();
-static UNIX_TIME: Gauge<0> =
+pub(crate) static UNIX_TIME: Gauge<0> =
     Gauge::new("unix_time_seconds", "This process's clock, for comparison with the scraper's.", []).fast();
 static MEMORY_LIMIT: Gauge<0> =
     Gauge::new("memory_limit_bytes", "Memory this process may use: of its cgroup, its configuration, or its host.", []);
@@ -63,50 +59,35 @@ pub fn own() -> &'static [&'static dyn Metric] {
     OWN
 }
 
-/// One declared metric.
-pub trait Metric: Sync {
-    /// Its Prometheus name.
-    fn name(&self) -> &'static str;
-    /// What it counts, a sentence.
-    fn help(&self) -> &'static str;
-    /// The names of its labels.
-    fn labels(&self) -> &[&'static str];
-    /// Upper bounds of its buckets, in seconds; empty for all but histograms.
-    fn buckets(&self) -> &'static [f64] {
-        &[]
-    }
-    /// Whether it is one of the few that are scraped every second.
-    fn is_fast(&self) -> bool {
-        false
-    }
-    /// Makes its help text known, and a counter without labels visible at 0.
-    fn describe(&self);
-}
-
 static METADATA: Metadata<'static> = Metadata::new("observability", Level::INFO, None);
 
-fn key<const N: usize>(name: &'static str, names: &[&'static str; N], values: [&'static str; N]) -> Key {
-    if N == 0 {
-        return Key::from_static_name(name);
-    }
-    let labels: Vec<Label> =
-        names.iter().zip(values).map(|(name, value)| Label::from_static_parts(name, value)).collect();
-    Key::from_parts(name, labels)
-}
-
-/// A number that only grows.
+/// What all kinds have in common.
 #[derive(Debug)]
-pub struct Counter<const N: usize> {
+struct Declared<const N: usize> {
     name: &'static str,
     help: &'static str,
     labels: [&'static str; N],
 }
 
+impl<const N: usize> Declared<N> {
+    fn key(&self, values: [&'static str; N]) -> Key {
+        if N == 0 {
+            return Key::from_static_name(self.name);
+        }
+        let labels = self.labels.iter().zip(values).map(|(name, value)| Label::from_static_parts(name, value));
+        Key::from_parts(self.name, labels.collect::<Vec<_>>())
+    }
+}
+
+/// A number that only grows.
+#[derive(Debug)]
+pub struct Counter<const N: usize>(Declared<N>);
+
 impl<const N: usize> Counter<N> {
     /// Declares a counter. The name ends in `_total`.
     #[must_use]
     pub const fn new(name: &'static str, help: &'static str, labels: [&'static str; N]) -> Self {
-        Self { name, help, labels }
+        Self(Declared { name, help, labels })
     }
 
     /// Adds one.
@@ -116,7 +97,7 @@ impl<const N: usize> Counter<N> {
 
     /// Adds `amount`.
     pub fn add(&self, values: [&'static str; N], amount: u64) {
-        let key = key(self.name, &self.labels, values);
+        let key = self.0.key(values);
         with_recorder(|recorder| recorder.register_counter(&key, &METADATA).increment(amount));
     }
 
@@ -126,33 +107,10 @@ impl<const N: usize> Counter<N> {
     }
 }
 
-impl<const N: usize> Metric for Counter<N> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn help(&self) -> &'static str {
-        self.help
-    }
-
-    fn labels(&self) -> &[&'static str] {
-        &self.labels
-    }
-
-    fn describe(&self) {
-        with_recorder(|recorder| recorder.describe_counter(self.name.into(), None, self.help.into()));
-        if N == 0 {
-            self.zero([""; N]);
-        }
-    }
-}
-
 /// A number that goes up and down.
 #[derive(Debug)]
 pub struct Gauge<const N: usize> {
-    name: &'static str,
-    help: &'static str,
-    labels: [&'static str; N],
+    declared: Declared<N>,
     fast: bool,
 }
 
@@ -160,7 +118,7 @@ impl<const N: usize> Gauge<N> {
     /// Declares a gauge. It is absent until it is set.
     #[must_use]
     pub const fn new(name: &'static str, help: &'static str, labels: [&'static str; N]) -> Self {
-        Self { name, help, labels, fast: false }
+        Self { declared: Declared { name, help, labels }, fast: false }
     }
 
     /// Moves it to `/metrics/fast`, which is scraped every second. Keep that list short.
@@ -176,39 +134,15 @@ impl<const N: usize> Gauge<N> {
     }
 
     pub(crate) fn handle(&self, values: [&'static str; N]) -> GaugeHandle {
-        let key = key(self.name, &self.labels, values);
+        let key = self.declared.key(values);
         with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
-    }
-}
-
-impl<const N: usize> Metric for Gauge<N> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn help(&self) -> &'static str {
-        self.help
-    }
-
-    fn labels(&self) -> &[&'static str] {
-        &self.labels
-    }
-
-    fn is_fast(&self) -> bool {
-        self.fast
-    }
-
-    fn describe(&self) {
-        with_recorder(|recorder| recorder.describe_gauge(self.name.into(), None, self.help.into()));
     }
 }
 
 /// A distribution, in seconds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
-    name: &'static str,
-    help: &'static str,
-    labels: [&'static str; N],
+    declared: Declared<N>,
     buckets: &'static [f64],
 }
 
@@ -221,27 +155,76 @@ impl<const N: usize> Histogram<N> {
         labels: [&'static str; N],
         buckets: &'static [f64],
     ) -> Self {
-        Self { name, help, labels, buckets }
+        Self { declared: Declared { name, help, labels }, buckets }
     }
 
     /// Records one observation, in seconds.
     pub fn record(&self, values: [&'static str; N], seconds: f64) {
-        let key = key(self.name, &self.labels, values);
+        let key = self.declared.key(values);
         with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(seconds));
+    }
+}
+
+/// One declared metric, whatever its kind.
+pub trait Metric: Sync {
+    /// Its Prometheus name.
+    fn name(&self) -> &'static str;
+    /// The names of its labels.
+    fn labels(&self) -> &[&'static str];
+    /// Upper bounds of its buckets, in seconds; empty for all but histograms.
+    fn buckets(&self) -> &'static [f64] {
+        &[]
+    }
+    /// Whether it is one of the few that are scraped every second.
+    fn is_fast(&self) -> bool {
+        false
+    }
+    /// Makes its help text known, and a counter without labels visible at 0.
+    fn describe(&self);
+}
+
+impl<const N: usize> Metric for Counter<N> {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn labels(&self) -> &[&'static str] {
+        &self.0.labels
+    }
+
+    fn describe(&self) {
+        with_recorder(|recorder| recorder.describe_counter(self.0.name.into(), None, self.0.help.into()));
+        if N == 0 {
+            self.zero([""; N]);
+        }
+    }
+}
+
+impl<const N: usize> Metric for Gauge<N> {
+    fn name(&self) -> &'static str {
+        self.declared.name
+    }
+
+    fn labels(&self) -> &[&'static str] {
+        &self.declared.labels
+    }
+
+    fn is_fast(&self) -> bool {
+        self.fast
+    }
+
+    fn describe(&self) {
+        with_recorder(|recorder| recorder.describe_gauge(self.declared.name.into(), None, self.declared.help.into()));
     }
 }
 
 impl<const N: usize> Metric for Histogram<N> {
     fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn help(&self) -> &'static str {
-        self.help
+        self.declared.name
     }
 
     fn labels(&self) -> &[&'static str] {
-        &self.labels
+        &self.declared.labels
     }
 
     fn buckets(&self) -> &'static [f64] {
@@ -249,7 +232,8 @@ impl<const N: usize> Metric for Histogram<N> {
     }
 
     fn describe(&self) {
-        with_recorder(|recorder| recorder.describe_histogram(self.name.into(), Some(Unit::Seconds), self.help.into()));
+        let Declared { name, help, .. } = self.declared;
+        with_recorder(|recorder| recorder.describe_histogram(name.into(), Some(Unit::Seconds), help.into()));
     }
 }
 
@@ -272,62 +256,6 @@ pub fn intern(label: &'static str, value: &str) -> &'static str {
     value
 }
 
-/// Everything recorded so far, as Prometheus text. Cheap to clone.
-#[derive(Clone)]
-pub struct Report {
-    recorder: Arc<Split>,
-    fast: PrometheusHandle,
-    rest: PrometheusHandle,
-    process: metrics_process::Collector,
-}
-
-impl Report {
-    /// Builds a recorder for the library's metrics and `declared`, and its report. Installs nothing.
-    pub(crate) fn build(declared: &[&'static dyn Metric]) -> Result<(Arc<Split>, Self), BuildError> {
-        let all: Vec<_> = OWN.iter().chain(declared).copied().collect();
-        let mut builder = PrometheusBuilder::new();
-        for metric in all.iter().filter(|metric| !metric.buckets().is_empty()) {
-            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name().into()), metric.buckets())?;
-        }
-        let mut names: Vec<_> = all.iter().filter(|metric| metric.is_fast()).map(|metric| metric.name()).collect();
-        names.push("process_start_time_seconds");
-        let (fast, rest) = (PrometheusBuilder::new().build_recorder(), builder.build_recorder());
-        let (fast_handle, rest_handle) = (fast.handle(), rest.handle());
-        let recorder = Arc::new(Split { fast, rest, names });
-        let process = metrics_process::Collector::default();
-        with_local_recorder(&*recorder, || {
-            process.describe();
-            process.collect();
-            all.iter().for_each(|metric| metric.describe());
-        });
-        let report = Self { recorder: Arc::clone(&recorder), fast: fast_handle, rest: rest_handle, process };
-        Ok((recorder, report))
-    }
-
-    /// Everything but what [`Self::render_fast`] gives.
-    #[must_use]
-    pub fn render(&self) -> String {
-        with_local_recorder(&*self.recorder, || self.process.collect());
-        // Without upkeep the histograms' buffers grow from one scrape to the next.
-        self.rest.run_upkeep();
-        self.rest.render()
-    }
-
-    /// The few metrics that are scraped every second.
-    #[must_use]
-    pub fn render_fast(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        with_local_recorder(&*self.recorder, || UNIX_TIME.set([], now.as_secs_f64()));
-        self.fast.render()
-    }
-}
-
-impl std::fmt::Debug for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Report").finish_non_exhaustive()
-    }
-}
-
 /// Sets what is known once the process is: its build, its memory, the losses that have not happened yet.
 pub(crate) fn introduce(version: &'static str, revision: &'static str, memory_limit: f64) {
     BUILD_INFO.set([version, revision], 1.0);
@@ -337,46 +265,5 @@ pub(crate) fn introduce(version: &'static str, revision: &'static str, memory_li
     {
         DROPPED.zero([signal, reason]);
     }
-    APP_ERRORS_ZERO.iter().for_each(|values| http::APP_ERRORS.zero(*values));
-}
-
-const APP_ERRORS_ZERO: [[&str; 2]; 1] = [["panic", "error"]];
-
-/// Two recorders as one: a metric's name decides which of them gets it.
-pub(crate) struct Split {
-    fast: PrometheusRecorder,
-    rest: PrometheusRecorder,
-    names: Vec<&'static str>,
-}
-
-impl Split {
-    fn of(&self, name: &str) -> &PrometheusRecorder {
-        if self.names.contains(&name) { &self.fast } else { &self.rest }
-    }
-}
-
-impl Recorder for Split {
-    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.of(name.as_str()).describe_counter(name, unit, help);
-    }
-
-    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.of(name.as_str()).describe_gauge(name, unit, help);
-    }
-
-    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.of(name.as_str()).describe_histogram(name, unit, help);
-    }
-
-    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> CounterHandle {
-        self.of(key.name()).register_counter(key, metadata)
-    }
-
-    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> GaugeHandle {
-        self.of(key.name()).register_gauge(key, metadata)
-    }
-
-    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> HistogramHandle {
-        self.of(key.name()).register_histogram(key, metadata)
-    }
+    http::APP_ERRORS.zero(["panic", "error"]);
 }

@@ -12,7 +12,8 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::layer::{self, Core};
 use crate::line::Identity;
-use crate::metrics::{Metric, Report, Split};
+use crate::metrics::{Metric, Report};
+use crate::report::Split;
 use crate::traces::{Sampling, Spans};
 use crate::writer::Output;
 use crate::{logs, panics};
