@@ -1,0 +1,99 @@
+//! What the command line offers besides serving. The image has no shell: operators, runbooks and
+//! container probes reach a running service through these.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    SERVICE,
+    config::{Command, Invocation, RunTimeSetting, show},
+    database::{Settings, migrations},
+    metrics, server,
+};
+
+/// How long `service migrate` waits for a database that is not there yet.
+const MIGRATE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the admin listener may take to answer.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Does what the command line says.
+pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
+    let config = &invocation.config;
+    match &invocation.command {
+        Command::Serve => {
+            config.validate()?;
+            let telemetry = observability::init(SERVICE, &config.telemetry, metrics::ALL)?;
+            actix_web::rt::System::new().block_on(server::serve(config, telemetry.report()))
+        }
+        Command::Migrate => {
+            config.validate()?;
+            let _telemetry = observability::init(SERVICE, &config.telemetry, metrics::ALL)?;
+            let options = Settings::new(config)?.connect;
+            actix_web::rt::System::new()
+                .block_on(migrations::migrate(&options, MIGRATE_PATIENCE))
+                .context("the migration failed")?;
+            tracing::info!("the schema is current");
+            Ok(())
+        }
+        Command::Config { template: true } => print(&show::template()),
+        Command::Config { template: false } => print(&show::effective(&invocation.settings)),
+        Command::Check => {
+            config.validate()?;
+            print("the configuration is good\n")
+        }
+        Command::Health => ask(config.admin_listen, "GET", "/health/ready", "").map(|_| ()),
+        Command::Admin { setting } => {
+            let (path, value) = match setting {
+                RunTimeSetting::LogLevel { directives } => ("/log-level", directives),
+                RunTimeSetting::Sampling { ratio } => ("/sampling", ratio),
+            };
+            let answer = match value {
+                Some(value) => ask(config.admin_listen, "PUT", path, value)?,
+                None => ask(config.admin_listen, "GET", path, "")?,
+            };
+            print(&format!("{answer}\n"))
+        }
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+}
+
+/// Asks the admin listener of the service that runs here. Plain HTTP/1.0 by hand: a probe runs every
+/// few seconds, and a client with TLS would need a certificate store that the image may lack.
+fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+    let address = reachable(admin);
+    let answer = exchange(address, method, path, body)
+        .with_context(|| format!("no service answers on {address}: is it running, with this ADMIN_LISTEN?"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    anyhow::ensure!(status == "200", "{method} {path} was answered with {status}: {body}");
+    Ok(body.to_owned())
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, ADMIN_PATIENCE)?;
+    stream.set_read_timeout(Some(ADMIN_PATIENCE))?;
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Where to connect to reach a listener that listens everywhere.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

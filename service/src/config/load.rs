@@ -1,0 +1,204 @@
+//! Puts the four layers together. All of them go through the one parser, so a bad value is refused
+//! with the same message wherever it stands.
+
+use std::{
+    error::Error as _,
+    ffi::OsString,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{
+    Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+    parser::ValueSource,
+};
+
+use super::{CONFIG_FILE, Command, Config};
+
+/// An example service with orders, whose every failure can be seen.
+#[derive(Debug, Parser)]
+#[command(name = "service", version)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do, with which settings.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// With which settings.
+    pub config: Config,
+    /// The same settings, as they were written.
+    pub settings: Vec<Setting>,
+}
+
+/// One setting as it was written.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its variable.
+    pub variable: String,
+    /// Its value; masked if it is a secret; empty if it is unset.
+    pub value: String,
+    /// Which layer it comes from.
+    pub origin: &'static str,
+}
+
+/// Why the program does not start.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The command line was wrong, or asked for help.
+    CommandLine(Error),
+    /// A setting is wrong; the message names it.
+    Setting(String),
+}
+
+impl Refusal {
+    /// Tells the user, and says how to exit.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::CommandLine(error) => {
+                // Nothing is left to do when the terminal is gone.
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+            Self::Setting(message) => {
+                let _ = writeln!(std::io::stderr(), "{message}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// The program's command line, in which each setting is called by its variable. A variable that is set
+/// but empty counts as not set, as compose files and unit files can hardly leave one out.
+pub(super) fn command() -> clap::Command {
+    Cli::command().mut_args(|argument| {
+        let Some(variable) = argument.get_env().map(ToOwned::to_owned) else {
+            return argument;
+        };
+        #[expect(clippy::disallowed_methods, reason = "config is the one place that may")]
+        let empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
+        let argument = argument.value_name(variable.to_string_lossy().into_owned());
+        if empty { argument.env(None::<&'static str>) } else { argument }
+    })
+}
+
+/// The variable that an argument can also be set with.
+pub(super) fn variable(argument: &Arg) -> Option<&str> {
+    argument.get_value_names()?.first().map(|name| name.as_str())
+}
+
+/// Reads flags, environment and file.
+pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
+    let command = command();
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut matches = command.clone().try_get_matches_from(&arguments).map_err(refuse)?;
+    let mut filed = Vec::new();
+    if let Some(path) = matches.get_one::<PathBuf>("config_file") {
+        filed = file(path, &command)?;
+        // What stands in an outer layer stays; the rest goes in as if it were flags.
+        filed.retain(|(id, _, _)| {
+            !matches!(
+                matches.value_source(id),
+                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+            )
+        });
+        let flags = filed.iter().map(|(_, flag, value)| format!("--{flag}={value}").into());
+        arguments.splice(1..1, flags.collect::<Vec<OsString>>());
+        matches = command.clone().try_get_matches_from(&arguments).map_err(refuse)?;
+    }
+    let cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
+    let is_filed = |id: &str| filed.iter().any(|(filed, _, _)| filed == id);
+    let settings = command.get_arguments().filter_map(|a| setting(a, &matches, is_filed)).collect();
+    Ok(Invocation { command: cli.command.unwrap_or(Command::Serve), config: cli.config, settings })
+}
+
+/// The settings in a file, as id, flag and value.
+fn file(path: &Path, command: &clap::Command) -> Result<Vec<(String, String, String)>, Refusal> {
+    let shown = path.display();
+    let refuse = |problem: String| Err(Refusal::Setting(format!("CONFIG_FILE: {shown} {problem}")));
+    let lines = match dotenvy::from_path_iter(path) {
+        Ok(lines) => lines,
+        Err(error) => return refuse(format!("cannot be read: {error}")),
+    };
+    let mut settings = Vec::new();
+    for line in lines {
+        let (key, value) = match line {
+            Ok(pair) => pair,
+            // Only what stands before the `=` is shown: the rest may be a secret.
+            Err(dotenvy::Error::LineParse(line, _)) => {
+                let start = line.split('=').next().unwrap_or_default().trim();
+                return refuse(format!(
+                    "has a line starting with {start} that is not VARIABLE=value: put values with \
+                     spaces in quotes"
+                ));
+            }
+            Err(error) => return refuse(format!("cannot be read: {error}")),
+        };
+        let known = command
+            .get_arguments()
+            .find(|argument| variable(argument) == Some(&key) && key != CONFIG_FILE);
+        let Some((argument, flag)) = known.and_then(|known| Some((known, known.get_long()?))) else {
+            return refuse(format!(
+                "sets {key}, which is no setting of this service: see `service config --template`"
+            ));
+        };
+        if !value.is_empty() {
+            settings.push((argument.get_id().to_string(), flag.to_owned(), value));
+        }
+    }
+    Ok(settings)
+}
+
+fn setting(
+    argument: &Arg,
+    matches: &ArgMatches,
+    is_filed: impl Fn(&str) -> bool,
+) -> Option<Setting> {
+    let id = argument.get_id().as_str();
+    let variable = variable(argument)?.to_owned();
+    let raw = matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());
+    let value = match raw {
+        Some(_) if argument.is_hide_env_values_set() => "********".to_owned(),
+        Some(value) => value.to_string_lossy().into_owned(),
+        None => String::new(),
+    };
+    let origin = match matches.value_source(id) {
+        _ if is_filed(id) => "file",
+        Some(ValueSource::CommandLine) => "flag",
+        Some(ValueSource::EnvVariable) => "environment",
+        Some(_) => "default",
+        None => "not set",
+    };
+    Some(Setting { variable, value, origin })
+}
+
+/// Turns clap's error about a value into one sentence that names the variable.
+fn refuse(error: Error) -> Refusal {
+    let about_value = matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue);
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if about_value => argument,
+        _ => return Refusal::CommandLine(error),
+    };
+    let Some((_, variable)) = argument.split_once('<') else {
+        return Refusal::CommandLine(error);
+    };
+    let variable = variable.trim_end_matches('>');
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value.as_str(),
+        _ => "",
+    };
+    let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(source), _) => source.to_string(),
+        (None, Some(ContextValue::Strings(valid))) => format!("use one of {}", valid.join(", ")),
+        _ => "see `service --help`".to_owned(),
+    };
+    Refusal::Setting(format!("{variable}: `{value}` is not valid: {reason}"))
+}

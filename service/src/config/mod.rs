@@ -1,0 +1,178 @@
+//! Everything that can be set, in one place. A flag wins over the environment, the environment over
+//! `CONFIG_FILE`, the file over the default. Nothing else in this service reads the environment.
+
+mod load; // the four layers
+pub mod show; // what holds, and where it comes from
+
+use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+
+pub use load::{Invocation, Refusal, Setting, load};
+
+/// Settings of the service, each with its environment variable.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Config {
+    /// Address of the public listener: the API.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Address of the admin listener: metrics, probes, log level. Never publish it.
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9091")]
+    pub admin_listen: SocketAddr,
+    /// Postgres, as `postgres://user:password@host:5432/database`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// A file that holds what `DATABASE_URL` would.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+    /// Connections the pool keeps at most.
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_max_connections: u32,
+    /// How long a request waits for a connection of the pool.
+    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT", default_value = "2s", value_parser = duration)]
+    pub database_acquire_timeout: Duration,
+    /// Apply missing migrations at start; otherwise the start waits until `service migrate` has.
+    #[arg(long, env = "MIGRATE", default_value = "false", action = clap::ArgAction::Set)]
+    pub migrate: bool,
+    /// Longest time a request may take.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub request_timeout: Duration,
+    /// Largest body of a request, in bytes.
+    #[arg(long, env = "BODY_LIMIT", default_value = "262144")]
+    pub body_limit: usize,
+    /// Time between not being ready and refusing connections; give a load balancer 5s.
+    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub drain_delay: Duration,
+    /// Time that requests in flight get to finish when the service stops.
+    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "6s", value_parser = duration)]
+    pub shutdown_timeout: Duration,
+    /// A file of `VARIABLE=value` lines; `service config --template` prints one.
+    #[arg(long, env = CONFIG_FILE)]
+    pub config_file: Option<PathBuf>,
+    /// Telemetry.
+    #[command(flatten)]
+    pub telemetry: observability::Settings,
+}
+
+const CONFIG_FILE: &str = "CONFIG_FILE";
+
+/// What the program is asked to do.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Serves orders (the default).
+    Serve,
+    /// Brings the schema up to date and exits.
+    Migrate,
+    /// Prints the settings that hold, with secrets masked.
+    Config {
+        /// Prints a commented file with the defaults instead.
+        #[arg(long)]
+        template: bool,
+    },
+    /// Checks the settings without starting.
+    Check,
+    /// Asks the service that runs here whether it is ready; exits 1 if not.
+    Health,
+    /// Shows or changes a setting of the service that runs here, until its next start.
+    Admin {
+        /// Which one.
+        #[command(subcommand)]
+        setting: RunTimeSetting,
+    },
+}
+
+/// What can be changed while the service runs.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum RunTimeSetting {
+    /// Which lines are written, as in `RUST_LOG`.
+    LogLevel {
+        /// For example `debug`, or `info,sqlx=debug`. Left out: shows what holds.
+        directives: Option<String>,
+    },
+    /// Share of new traces that is kept.
+    Sampling {
+        /// 0 to 1. Left out: shows what holds.
+        ratio: Option<String>,
+    },
+}
+
+/// A setting that makes no sense, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(String);
+
+fn invalid<T>(message: impl Into<String>) -> Result<T, Invalid> {
+    Err(Invalid(message.into()))
+}
+
+impl Config {
+    /// Refuses settings that are missing, contradict each other, or point nowhere.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        self.connect_options()?;
+        if self.listen == self.admin_listen && self.listen.port() != 0 {
+            return invalid("ADMIN_LISTEN is the same as LISTEN: give it a port of its own");
+        }
+        if self.database_acquire_timeout >= self.request_timeout {
+            return invalid(
+                "DATABASE_ACQUIRE_TIMEOUT is not below REQUEST_TIMEOUT, so it would never be \
+                 reached: lower the one or raise the other",
+            );
+        }
+        if self.shutdown_timeout < self.request_timeout {
+            return invalid(
+                "SHUTDOWN_TIMEOUT is below REQUEST_TIMEOUT, so a stop would cut requests off: \
+                 raise the one or lower the other",
+            );
+        }
+        if self.body_limit == 0 {
+            return invalid("BODY_LIMIT is 0, so no order could be sent: leave it out or raise it");
+        }
+        Ok(())
+    }
+
+    /// Where Postgres is, from `DATABASE_URL` or `DATABASE_URL_FILE`.
+    pub fn connect_options(&self) -> Result<PgConnectOptions, Invalid> {
+        let (variable, url) = match (&self.database_url, &self.database_url_file) {
+            (Some(_), Some(_)) => {
+                return invalid("DATABASE_URL and DATABASE_URL_FILE are both set: remove one");
+            }
+            (Some(url), None) => ("DATABASE_URL", url.clone()),
+            (None, Some(path)) => match fs::read_to_string(path) {
+                Ok(text) => ("DATABASE_URL_FILE", text.trim().into()),
+                Err(error) => {
+                    let path = path.display();
+                    return invalid(format!(
+                        "DATABASE_URL_FILE: cannot read {path} ({error}): name a file this user \
+                         may read"
+                    ));
+                }
+            },
+            (None, None) => {
+                return invalid(format!(
+                    "DATABASE_URL is not set: give {EXAMPLE}, or name a file that holds it in \
+                     DATABASE_URL_FILE"
+                ));
+            }
+        };
+        let url = url.expose_secret();
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        // The error of the parser is left out: it may quote the password.
+        match PgConnectOptions::from_str(url) {
+            Ok(options) if known => Ok(options),
+            _ => invalid(format!("{variable} is not the URL of a Postgres: give {EXAMPLE}")),
+        }
+    }
+}
+
+const EXAMPLE: &str = "one such as postgres://user:password@localhost:5432/orders";
+
+/// A time that has to pass for anything to happen, such as `500ms` or `2s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("more than zero is needed".into()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it as 500ms or 2s")),
+    }
+}

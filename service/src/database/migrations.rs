@@ -1,0 +1,112 @@
+//! The schema: brought up to date by `service migrate`, or at start with `MIGRATE=true`.
+
+use std::time::Duration;
+
+use observability::db;
+use sqlx::{
+    Connection as _, PgConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
+use tokio::time::{Instant, sleep};
+
+use super::{Database, is_lost};
+use crate::{failure::FailureType, health::Health, metrics::MIGRATIONS_FAILED};
+
+/// How often a schema that others have to bring up to date is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!();
+    // After a rollback the database is ahead of the program: migrations must allow for that.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Applies what is missing. Only one process does so at a time: sqlx holds an advisory lock meanwhile.
+async fn apply(options: &PgConnectOptions) -> Result<(), MigrateError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    migrator().run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// How many migrations of this program the database lacks.
+async fn pending(connection: &mut PgConnection) -> sqlx::Result<usize> {
+    let applied: Vec<i64> =
+        match db::observe(
+            "SELECT",
+            "_sqlx_migrations",
+            sqlx::query_scalar("select version from _sqlx_migrations where success")
+                .fetch_all(connection),
+        )
+        .await
+        {
+            // 42P01: there is no such table yet.
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
+            outcome => outcome?,
+        };
+    Ok(migrator().iter().filter(|migration| !applied.contains(&migration.version)).count())
+}
+
+/// Applies what is missing and waits up to `patience` for a database that is not there yet.
+pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(), MigrateError> {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(250);
+    loop {
+        match apply(options).await {
+            Err(error) if may_pass(&error) && Instant::now() + pause < deadline => {
+                tracing::info!(cause = error.to_string(), "waiting for the database");
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether it was the database that was missing, rather than the migration that was wrong.
+fn may_pass(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_lost(error),
+        _ => false,
+    }
+}
+
+/// The part of the start that needs the database: returns once the schema is current. A failed
+/// migration leaves the process alive and not ready, for people to look at, until someone mends it.
+pub async fn prepare(database: Database, options: PgConnectOptions, migrate: bool, health: Health) {
+    database.until_up().await;
+    if migrate {
+        while let Err(error) = apply(&options).await {
+            if may_pass(&error) {
+                sleep(LOOK_AGAIN).await;
+                database.until_up().await;
+                continue;
+            }
+            MIGRATIONS_FAILED.set([], 1.0);
+            let failure_type = FailureType::Migration.as_str();
+            tracing::error!(
+                failure_type,
+                cause = error.to_string(),
+                "migration failed: correct it and run `service migrate`"
+            );
+            break;
+        }
+    }
+    let mut told = 0;
+    loop {
+        match database.run(pending).await {
+            Ok(0) => break,
+            Ok(missing) if missing != told => {
+                told = missing;
+                tracing::info!(missing, "waiting for migrations: run `service migrate`");
+            }
+            _ => {}
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    MIGRATIONS_FAILED.set([], 0.0);
+    health.start();
+    tracing::info!("started");
+}

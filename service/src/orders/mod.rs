@@ -1,0 +1,67 @@
+//! What an order is, and which values make sense in one.
+
+pub(crate) mod routes;
+mod store;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An order as it is stored and shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Order {
+    id: Uuid,
+    item: String,
+    quantity: i32,
+    /// What the whole order costs, in the currency's minor unit: 1999 EUR is 19.99 €.
+    amount: i64,
+    currency: String,
+    status: Status,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Where an order is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Accepted.
+    Open,
+    /// Given up by the customer; final.
+    Cancelled,
+}
+
+/// What a customer asks for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrder {
+    item: String,
+    quantity: i32,
+    amount: i64,
+    currency: String,
+}
+
+const MAX_QUANTITY: i32 = 1_000;
+const MAX_AMOUNT: i64 = 100_000_000;
+
+impl NewOrder {
+    /// Each field that makes no sense, with what it needs.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let length = self.item.trim().chars().count();
+        let item = (1..=100).contains(&length) && !self.item.chars().any(char::is_control);
+        let quantity = (1..=MAX_QUANTITY).contains(&self.quantity);
+        let amount = (1..=MAX_AMOUNT).contains(&self.amount);
+        let currency =
+            self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        [
+            (item, "item", "1 to 100 printable characters".to_owned()),
+            (quantity, "quantity", format!("a number from 1 to {MAX_QUANTITY}")),
+            (amount, "amount", format!("minor units from 1 to {MAX_AMOUNT}")),
+            (currency, "currency", "three capital letters such as EUR".to_owned()),
+        ]
+        .into_iter()
+        .filter_map(|(fine, field, need)| (!fine).then_some((field, need)))
+        .collect()
+    }
+}

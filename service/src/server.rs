@@ -1,0 +1,102 @@
+//! Start and stop of both listeners.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use observability::metrics::Report;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    admin,
+    app::{Limits, app},
+    config::Config,
+    database::{Database, Settings, migrations, watcher},
+    health::Health,
+    metrics::{MIGRATIONS_FAILED, ORDERS_CREATED},
+};
+
+/// Serves until SIGTERM or SIGINT; then finishes what is in flight.
+pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
+    let settings = Settings::new(config)?;
+    let public = bind(config.listen, "LISTEN")?;
+    let admin = bind(config.admin_listen, "ADMIN_LISTEN")?;
+    let (listen, admin_listen) = (public.local_addr()?, admin.local_addr()?);
+    tracing::info!(%listen, %admin_listen, "listening");
+
+    ORDERS_CREATED.zero([]);
+    MIGRATIONS_FAILED.set([], 0.0);
+    let database = Database::unknown();
+    let health = Health::new(database.clone());
+
+    let admin = {
+        let (database, health) = (database.clone(), health.clone());
+        HttpServer::new(move || {
+            App::new()
+                .app_data(web::Data::new(database.clone()))
+                .app_data(web::Data::new(health.clone()))
+                .app_data(web::Data::new(report.clone()))
+                .configure(admin::register)
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(admin)?
+        .run()
+    };
+    let public = {
+        let database = database.clone();
+        let limits = Limits { body: config.body_limit, time: config.request_timeout };
+        HttpServer::new(move || app(database.clone(), limits))
+            .shutdown_signal(stop_signal(health.clone(), config.drain_delay)?)
+            .shutdown_timeout(whole_seconds(config.shutdown_timeout))
+            .listen(public)?
+            .run()
+    };
+
+    // Probes and scrapes are answered until the last request is done.
+    let admin_handle = admin.handle();
+    observability::spawn(admin);
+    observability::spawn(watcher::watch(database.clone(), settings.clone()));
+    observability::spawn_local(migrations::prepare(database, settings.connect, config.migrate, health));
+    public.await.context("the public listener failed")?;
+    tracing::info!("stopped");
+    admin_handle.stop(false).await;
+    Ok(())
+}
+
+fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what listens there, or choose another",
+            _ => "choose an address of this machine and a port it may use",
+        };
+        anyhow::anyhow!("{variable}: cannot listen on {address} ({error}): {advice}")
+    })
+}
+
+/// actix counts in seconds: nobody gets less time than was configured.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// Ends when the process is asked to stop and load balancers have had time to look elsewhere.
+fn stop_signal(
+    health: Health,
+    drain_delay: Duration,
+) -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        health.drain();
+        tracing::info!("stopping: no longer ready, requests in flight finish");
+        tokio::time::sleep(drain_delay).await;
+    })
+}

@@ -1,0 +1,178 @@
+//! Every variable: its default, a good value, a bad one; the four layers; settings that contradict
+//! each other.
+
+use std::fs;
+
+use crate::support::program::run;
+
+const URL: (&str, &str) = ("DATABASE_URL", "postgres://user:hunter2@localhost/orders");
+
+/// Variable, default as shown, a good value, bad values.
+const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
+    ("LISTEN", "127.0.0.1:8080", "0.0.0.0:80", &["8080", "localhost:8080", "1.2.3.4:99999"]),
+    ("ADMIN_LISTEN", "127.0.0.1:9091", "[::1]:9000", &["9091"]),
+    ("DATABASE_MAX_CONNECTIONS", "10", "50", &["0", "1001", "ten", "-1"]),
+    ("DATABASE_ACQUIRE_TIMEOUT", "2s", "500ms", &["0s", "2", "soon"]),
+    ("MIGRATE", "false", "true", &["perhaps", "1"]),
+    ("REQUEST_TIMEOUT", "5s", "4s 500ms", &["0s", "5", ""]),
+    ("BODY_LIMIT", "262144", "1024", &["0", "256KiB", "-1"]),
+    ("DRAIN_DELAY", "0s", "5s", &["5", "-5s"]),
+    ("SHUTDOWN_TIMEOUT", "6s", "1m", &["0s", "6"]),
+    ("LOG_FORMAT", "json", "text", &["xml"]),
+    ("RUST_LOG", "info", "info,sqlx=debug", &[]),
+    ("LOG_DIR", "", "logs", &[]),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4318", &[]),
+    ("OTEL_TRACES_SAMPLER_ARG", "1", "0.1", &["2", "-0.1", "all"]),
+    ("DEPLOYMENT_ENVIRONMENT", "local", "staging", &[]),
+    ("MEMORY_LIMIT", "", "67108864", &["64M"]),
+];
+
+fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let output = run(arguments, environment);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The line of `service config` for a variable.
+fn shown(config: &str, variable: &str) -> String {
+    let line = config.lines().find(|line| line.starts_with(&format!("{variable}=")));
+    line.unwrap_or_else(|| panic!("{variable} is not in\n{config}")).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_variable_has_a_default_takes_good_values_and_refuses_bad_ones() {
+    let (_, defaults, _) = output(&["config"], &[URL]);
+    for (variable, default, good, bad) in VARIABLES {
+        let origin = if default.is_empty() { "not set" } else { "default" };
+        assert_eq!(shown(&defaults, variable), format!("{variable}={default} # {origin}"));
+
+        let (code, _, message) = output(&["check"], &[URL, (variable, good)]);
+        assert_eq!(code, Some(0), "{message}");
+        let (_, config, _) = output(&["config"], &[URL, (variable, good)]);
+        assert_eq!(shown(&config, variable), format!("{variable}={good} # environment"));
+
+        for bad in bad.iter().filter(|bad| !bad.is_empty()) {
+            let (code, _, message) = output(&["check"], &[URL, (variable, bad)]);
+            assert_ne!(code, Some(0), "{variable}={bad}");
+            assert!(message.contains(variable), "{variable}={bad}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+        let (code, _, message) = output(&["check"], &[URL, (variable, "")]);
+        assert_eq!(code, Some(0), "an empty {variable} counts as not set: {message}");
+    }
+}
+
+#[test]
+fn the_table_above_lists_every_variable() {
+    let (_, config, _) = output(&["config"], &[]);
+    let mut shown: Vec<_> = config.lines().map(|line| line.split('=').next().unwrap()).collect();
+    let mut listed: Vec<_> = VARIABLES.iter().map(|(variable, ..)| *variable).collect();
+    listed.extend(["DATABASE_URL", "DATABASE_URL_FILE", "CONFIG_FILE"]);
+    shown.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(shown, listed);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    fs::write(&file, "postgres://localhost/orders\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (environment, names) in [
+        (vec![URL, ("DATABASE_URL_FILE", file)], ["DATABASE_URL", "DATABASE_URL_FILE"]),
+        (vec![URL, ("LISTEN", "127.0.0.1:9091")], ["LISTEN", "ADMIN_LISTEN"]),
+        (vec![URL, ("DATABASE_ACQUIRE_TIMEOUT", "5s")], ["DATABASE_ACQUIRE_TIMEOUT", "REQUEST_TIMEOUT"]),
+        (vec![URL, ("SHUTDOWN_TIMEOUT", "1s")], ["SHUTDOWN_TIMEOUT", "REQUEST_TIMEOUT"]),
+    ] {
+        for command in ["check", "serve", "migrate"] {
+            let (code, _, message) = output(&[command], &environment);
+            assert_eq!(code, Some(1), "{message}");
+            assert!(names.iter().all(|name| message.contains(name)), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_bare_start_says_that_the_database_is_missing() {
+    let (code, stdout, message) = output(&[], &[]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(message.starts_with("DATABASE_URL is not set: give one such as"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_wrong_database_url_is_refused_without_being_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    fs::write(&file, "hunter2").unwrap();
+    for (variable, value) in [
+        ("DATABASE_URL", "mysql://user:hunter2@localhost/orders"),
+        ("DATABASE_URL", "postgres://user:hunter2@localhost:port/orders"),
+        ("DATABASE_URL_FILE", file.to_str().unwrap()),
+        ("DATABASE_URL_FILE", "/nowhere/hunter2"),
+    ] {
+        let (code, _, message) = output(&["check"], &[(variable, value)]);
+        assert_eq!(code, Some(1));
+        assert!(message.starts_with(variable), "{message}");
+        assert_eq!(message.contains("hunter2"), value == "/nowhere/hunter2", "{message}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_the_environment_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    fs::write(&file, "LISTEN=127.0.0.1:1001\nADMIN_LISTEN=127.0.0.1:1002\nBODY_LIMIT=1003\n").unwrap();
+    let environment =
+        [URL, ("CONFIG_FILE", file.to_str().unwrap()), ("LISTEN", "127.0.0.1:2001"), ("ADMIN_LISTEN", "127.0.0.1:2002")];
+    let (code, config, message) = output(&["--listen", "127.0.0.1:3001", "config"], &environment);
+    assert_eq!(code, Some(0), "{message}");
+    assert_eq!(shown(&config, "LISTEN"), "LISTEN=127.0.0.1:3001 # flag");
+    assert_eq!(shown(&config, "ADMIN_LISTEN"), "ADMIN_LISTEN=127.0.0.1:2002 # environment");
+    assert_eq!(shown(&config, "BODY_LIMIT"), "BODY_LIMIT=1003 # file");
+    assert_eq!(shown(&config, "DATABASE_URL"), "DATABASE_URL=******** # environment");
+    assert!(!config.contains("hunter2"), "{config}");
+}
+
+#[test]
+fn a_bad_file_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let path = file.to_str().unwrap();
+    for (text, part) in [
+        ("LISTENING=127.0.0.1:1001", "LISTENING"),
+        ("CONFIG_FILE=other", "CONFIG_FILE"),
+        ("REQUEST_TIMEOUT=soon", "REQUEST_TIMEOUT"),
+        ("DATABASE_URL=hunter2 spaced", "DATABASE_URL"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let (code, _, message) = output(&["config"], &[("CONFIG_FILE", path)]);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(message.contains(part) && !message.contains("hunter2"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+    let (code, _, message) = output(&["config"], &[("CONFIG_FILE", "/nowhere/settings")]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("CONFIG_FILE") && message.contains("/nowhere/settings"), "{message}");
+}
+
+#[test]
+fn the_template_is_a_file_that_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let (_, template, _) = output(&["config", "--template"], &[]);
+    // As if every line had been uncommented.
+    let lines = template.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| {
+        line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+    });
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    assert_eq!(text.lines().count(), VARIABLES.len() + 2, "{template}");
+    fs::write(&file, text).unwrap();
+    let (code, config, message) = output(&["config"], &[("CONFIG_FILE", file.to_str().unwrap())]);
+    assert_eq!(code, Some(0), "{message}");
+    for (variable, default, ..) in VARIABLES {
+        assert!(shown(&config, variable).starts_with(&format!("{variable}={default} #")), "{config}");
+    }
+}

@@ -1,0 +1,186 @@
+//! A database that is killed, frozen, or not there, and what its users notice.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use observability::testing::Capture;
+use service::{
+    database::{Database, Settings, watcher},
+    health::Health,
+};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::support::{
+    api::{LIMITS, an_order, start},
+    cluster::Cluster,
+    eventually,
+};
+
+const PROMPT: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+fn watch(connect: PgConnectOptions) -> Database {
+    let database = Database::unknown();
+    let settings =
+        Settings { connect, max_connections: 10, acquire_timeout: Duration::from_secs(2) };
+    observability::spawn(watcher::watch(database.clone(), settings));
+    database
+}
+
+async fn up(database: &Database) {
+    eventually("the watcher reaches the database", Duration::from_secs(30), async || database.is_up()).await;
+}
+
+fn messages(capture: &Capture, message: &str) -> usize {
+    capture.lines().iter().filter(|line| line["message"] == message).count()
+}
+
+fn db_up(capture: &Capture) -> Option<String> {
+    let report = capture.report();
+    report.lines().find_map(|line| line.strip_prefix("db_up ")).map(str::to_owned)
+}
+
+/// Breaks the database with a query in flight and requests coming in, checks what they get, mends it,
+/// and checks that everything is as before.
+async fn outage(cluster: &mut Cluster, break_it: fn(&mut Cluster), mend: impl AsyncFnOnce(&mut Cluster), detected_in: Duration) {
+    let capture = Capture::start();
+    let database = watch(cluster.options());
+    let health = Health::new(database.clone());
+    health.start();
+    up(&database).await;
+    assert_eq!(db_up(&capture).as_deref(), Some("1"));
+    let api = start(database.clone(), LIMITS).await;
+    api.an_order().await;
+
+    let in_flight = {
+        let database = database.clone();
+        observability::spawn_local(async move {
+            database
+                .run(async |connection| {
+                    sqlx::query("select pg_sleep(30)").execute(connection).await
+                })
+                .await
+        })
+    };
+    tokio::task::yield_now().await;
+
+    break_it(cluster);
+    let broken = Instant::now();
+    while database.is_up() {
+        let asked = Instant::now();
+        let answer = api.create(&an_order()).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(asked.elapsed() < PATIENCE, "waited {:?}", asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let detected = broken.elapsed();
+    assert!(detected < detected_in, "detected after {detected:?}");
+    assert!(in_flight.await.unwrap().is_err());
+    assert!(broken.elapsed() < detected + PROMPT, "in flight: {:?}", broken.elapsed());
+    assert_eq!(health.not_ready(), Some("db_down"));
+    assert_eq!(db_up(&capture).as_deref(), Some("0"));
+
+    let mut slowest = Duration::ZERO;
+    for _ in 0..50 {
+        let asked = Instant::now();
+        let answer = api.create(&an_order()).await;
+        slowest = slowest.max(asked.elapsed());
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.body["type"], "/problems/db_down");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert!(slowest < PROMPT, "slowest 503 took {slowest:?}");
+    println!("detected after {detected:?}, slowest 503 {slowest:?}");
+
+    mend(cluster).await;
+    let mended = Instant::now();
+    up(&database).await;
+    println!("up again {:?} after it was mended", mended.elapsed());
+    assert_eq!(db_up(&capture).as_deref(), Some("1"));
+    assert_eq!(health.not_ready(), None);
+    for _ in 0..20 {
+        api.an_order().await;
+    }
+    assert_eq!(messages(&capture, "database reached"), 1);
+    assert_eq!(messages(&capture, "database lost"), 1);
+    assert_eq!(messages(&capture, "database back"), 1);
+}
+
+#[actix_web::test]
+async fn a_killed_database_is_noticed_at_once_and_used_again_when_it_is_back() {
+    let mut cluster = Cluster::start().await;
+    outage(&mut cluster, Cluster::kill, async |c| c.run().await, Duration::from_millis(700)).await;
+}
+
+#[actix_web::test]
+async fn a_frozen_database_is_noticed_in_two_seconds_and_used_again_when_it_thaws() {
+    let mut cluster = Cluster::start().await;
+    outage(&mut cluster, |c| c.freeze(), async |c| c.thaw(), Duration::from_millis(2300)).await;
+}
+
+#[actix_web::test]
+async fn a_database_that_comes_after_the_service_is_waited_for_without_alarm() {
+    let capture = Capture::start();
+    let mut cluster = Cluster::prepare();
+    let database = watch(cluster.options());
+    eventually("the log says so", Duration::from_secs(3), async || {
+        messages(&capture, "waiting for the database") > 0
+    })
+    .await;
+    assert_eq!(db_up(&capture), None, "no verdict yet");
+
+    cluster.run().await;
+    up(&database).await;
+    assert_eq!(db_up(&capture).as_deref(), Some("1"));
+    assert!(capture.lines().iter().all(|line| line["level"] == "INFO"), "{:?}", capture.lines());
+}
+
+#[actix_web::test]
+async fn a_database_that_never_comes_is_told_after_five_seconds() {
+    let capture = Capture::start();
+    let cluster = Cluster::prepare();
+    let began = Instant::now();
+    let _database = watch(cluster.options());
+    eventually("db_up is 0", Duration::from_secs(8), async || db_up(&capture).is_some()).await;
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(db_up(&capture).as_deref(), Some("0"));
+    assert_eq!(messages(&capture, "database not reached"), 1);
+}
+
+#[actix_web::test]
+async fn one_broken_connection_is_not_an_outage() {
+    let cluster = Cluster::start().await;
+    let capture = Capture::start();
+    let database = watch(cluster.options());
+    up(&database).await;
+    let backends = async || {
+        database
+            .run(async |connection| {
+                sqlx::query_scalar::<_, i32>(
+                    "select pid from pg_stat_activity
+                     where backend_type = 'client backend' and pid <> pg_backend_pid()",
+                )
+                .fetch_all(connection)
+                .await
+            })
+            .await
+            .unwrap()
+    };
+    let before = backends().await;
+    assert!(!before.is_empty());
+    let terminate = async |connection: &mut sqlx::PgConnection| {
+        sqlx::query("select pg_terminate_backend(pid) from unnest($1::int[]) as pid")
+            .bind(&before)
+            .execute(connection)
+            .await
+    };
+    database.run(terminate).await.unwrap();
+
+    eventually("the watcher has a new connection", Duration::from_secs(5), async || {
+        let now = backends().await;
+        !now.is_empty() && !now.iter().any(|pid| before.contains(pid))
+    })
+    .await;
+    assert!(database.is_up());
+    assert_eq!(messages(&capture, "database lost"), 0);
+}

@@ -1,0 +1,142 @@
+//! Start and stop of the real program.
+
+use std::{net::TcpListener, time::Duration};
+
+use sqlx::{ConnectOptions as _, PgPool};
+
+use crate::support::{
+    api::an_order,
+    eventually,
+    program::{Program, exchange, run},
+};
+
+fn url(pool: &PgPool) -> String {
+    pool.connect_options().to_url_lossy().to_string()
+}
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[sqlx::test]
+async fn requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
+    let mut program = Program::serve(&url(&pool), &[("DRAIN_DELAY", "300ms")]);
+    program.line("started");
+    assert_eq!(program.probe("/health/ready").0, 200);
+
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
+    let requests: Vec<_> = (0..20)
+        .map(|_| {
+            let address = program.public.clone();
+            std::thread::spawn(move || {
+                exchange(&address, "POST", "/v1/orders", &an_order().to_string())
+            })
+        })
+        .collect();
+    eventually("queries wait for the lock", Duration::from_secs(10), async || {
+        let waiting = "select count(*) from pg_stat_activity
+                       where wait_event_type = 'Lock' and datname = current_database()";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *lock).await.unwrap() == 10
+    })
+    .await;
+
+    program.terminate();
+    eventually("readiness is red", Duration::from_secs(2), async || {
+        program.probe("/health/ready").0 == 503
+    })
+    .await;
+    assert_eq!(program.probe("/health/live").0, 200);
+    eventually("no connection is accepted any more", Duration::from_secs(3), async || {
+        std::net::TcpStream::connect(&program.public).is_err()
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    for request in requests {
+        let (status, body) = request.join().unwrap().unwrap();
+        assert_eq!(status, 201, "{body}");
+    }
+    assert!(program.process.wait().unwrap().success());
+    program.line("stopped");
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_start_waits_for_the_schema_that_migrate_brings(pool: PgPool) {
+    let program = Program::serve(&url(&pool), &[]);
+    program.line("waiting for migrations");
+    assert_eq!(program.probe("/health/live").0, 200);
+    assert_eq!(program.probe("/health/startup").0, 503);
+
+    let migrate = run(&["migrate"], &[("DATABASE_URL", &url(&pool))]);
+    assert!(migrate.status.success(), "{}", stderr(&migrate));
+    program.line("started");
+    assert_eq!(program.probe("/health/ready").0, 200);
+}
+
+#[sqlx::test(migrations = false)]
+async fn many_that_start_at_once_migrate_one_after_the_other(pool: PgPool) {
+    let programs: Vec<_> = (0..3).map(|_| Program::serve(&url(&pool), &[("MIGRATE", "true")])).collect();
+    for program in &programs {
+        program.line("started");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_failed_migration_leaves_the_process_alive_and_not_ready(pool: PgPool) {
+    sqlx::query("create table orders (in_the_way int)").execute(&pool).await.unwrap();
+
+    let migrate = run(&["migrate"], &[("DATABASE_URL", &url(&pool))]);
+    assert_eq!(migrate.status.code(), Some(1));
+    assert!(stderr(&migrate).contains("migration"), "{}", stderr(&migrate));
+
+    let program = Program::serve(&url(&pool), &[("MIGRATE", "true")]);
+    let line = program.line("migration failed");
+    assert_eq!((line["level"].as_str(), line["failure_type"].as_str()), (Some("ERROR"), Some("migration")));
+    assert_eq!(program.probe("/health/live").0, 200);
+    assert_eq!(program.probe("/health/ready").0, 503);
+    assert!(program.probe("/metrics").1.contains("\nmigrations_failed 1\n"));
+
+    sqlx::query("drop table orders").execute(&pool).await.unwrap();
+    assert!(run(&["migrate"], &[("DATABASE_URL", &url(&pool))]).status.success());
+    program.line("started");
+    assert!(program.probe("/metrics").1.contains("\nmigrations_failed 0\n"));
+}
+
+#[sqlx::test]
+async fn health_and_admin_speak_to_the_running_service(pool: PgPool) {
+    let program = Program::serve(&url(&pool), &[]);
+    program.line("started");
+    let ask = |arguments: &[&str]| {
+        let output = run(arguments, &[("ADMIN_LISTEN", &program.admin)]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(ask(&["health"]), (Some(0), String::new()));
+    assert_eq!(ask(&["admin", "log-level"]), (Some(0), "info\n".into()));
+    assert_eq!(ask(&["admin", "log-level", "debug"]), (Some(0), "debug\n".into()));
+    assert_eq!(ask(&["admin", "log-level", "info=loud"]).0, Some(1));
+    assert_eq!(ask(&["admin", "sampling", "0.1"]), (Some(0), "0.1\n".into()));
+    assert_eq!(ask(&["admin", "sampling"]), (Some(0), "0.1\n".into()));
+}
+
+#[test]
+fn health_of_a_service_that_does_not_run_is_bad_and_says_so() {
+    let output = run(&["health"], &[("ADMIN_LISTEN", "127.0.0.1:1")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ADMIN_LISTEN"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_variable() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for variable in ["LISTEN", "ADMIN_LISTEN"] {
+        let other = if variable == "LISTEN" { "ADMIN_LISTEN" } else { "LISTEN" };
+        let environment =
+            [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x"), (variable, &address), (other, "127.0.0.1:0")];
+        let output = run(&[], &environment);
+        assert_eq!(output.status.code(), Some(1));
+        let message = stderr(&output);
+        assert!(message.starts_with(&format!("{variable}: cannot listen on {address}")), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The public listener's application, spoken to without a network.
+
+use std::time::Duration;
+
+use actix_http::Request;
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{Service, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{HeaderMap, HeaderName},
+    },
+    test::{TestRequest, init_service, read_body},
+};
+use serde_json::{Value, json};
+use service::{
+    app::{Limits, app},
+    database::Database,
+};
+
+pub(crate) const LIMITS: Limits = Limits { body: 4096, time: Duration::from_secs(5) };
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let name: HeaderName = name.parse().unwrap();
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) struct Api<S>(S);
+
+pub(crate) async fn start(
+    database: Database,
+    limits: Limits,
+) -> Api<impl Service<Request, Response = ServiceResponse<impl MessageBody + use<>>, Error = Error>> {
+    Api(init_service(app(database, limits)).await)
+}
+
+impl<S, B> Api<S>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    pub(crate) async fn send(&self, request: TestRequest) -> Answer {
+        let response = match self.0.call(request.to_request()).await {
+            Ok(response) => response.map_into_boxed_body(),
+            // What the server does with a middleware's error.
+            Err(error) => {
+                let request = TestRequest::default().to_http_request();
+                ServiceResponse::new(request, error.error_response()).map_into_boxed_body()
+            }
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read_body(response).await;
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
+        self.send(TestRequest::default().method(method).uri(path)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).await
+    }
+
+    pub(crate) async fn create(&self, order: &Value) -> Answer {
+        self.send(TestRequest::post().uri("/v1/orders").set_json(order)).await
+    }
+
+    /// Creates an ordinary order and returns its id.
+    pub(crate) async fn an_order(&self) -> String {
+        let answer = self.create(&an_order()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn cancel(&self, id: &str) -> Answer {
+        self.call(Method::POST, &format!("/v1/orders/{id}/cancellation")).await
+    }
+}
+
+/// An order nothing is wrong with.
+pub(crate) fn an_order() -> Value {
+    json!({ "item": "coffee", "quantity": 2, "amount": 1998, "currency": "EUR" })
+}

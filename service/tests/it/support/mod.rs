@@ -1,0 +1,16 @@
+//! What the tests stand on.
+
+pub(crate) mod api; // the public listener, in this process
+pub(crate) mod cluster; // a Postgres of one's own, to break
+pub(crate) mod program; // the real program
+
+use std::time::{Duration, Instant};
+
+/// Waits for a condition; fails the test when it does not come true in time.
+pub(crate) async fn eventually(what: &str, within: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
