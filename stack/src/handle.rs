@@ -1,9 +1,17 @@
 //! What a test, a drill or `doctor` holds of a running stack: where its parts listen, and the means to break and repair them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Settings,
+    control::{self, Answer, Request},
+    keeper::Order,
+    stack::Stack,
+};
 
 /// Where a running stack's parts listen: base URLs without a trailing slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +67,8 @@ pub struct ComponentStatus {
     pub trouble: Option<String>,
     /// The last error line of its log.
     pub last_error: Option<String>,
+    /// Its log.
+    pub log: PathBuf,
     /// What its failure means, and what to do.
     pub advice: String,
 }
@@ -110,6 +120,15 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct Handle {
     endpoints: Endpoints,
+    reach: Reach,
+}
+
+#[derive(Clone, Debug)]
+enum Reach {
+    /// In this process.
+    Own(Arc<Stack>),
+    /// Through the runner of this folder.
+    Up(PathBuf),
 }
 
 impl Handle {
@@ -121,41 +140,67 @@ impl Handle {
 
     /// SIGKILL to all processes of `component`, which stays down until [`Handle::start`].
     pub async fn kill(&self, component: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{component}: not written yet")
+        self.order(component, Order::Kill).await
     }
 
     /// SIGSTOP to all processes of `component`: it keeps its connections and answers nothing.
     pub async fn freeze(&self, component: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{component}: not written yet")
+        self.order(component, Order::Freeze).await
     }
 
     /// SIGCONT to all processes of `component`.
     pub async fn thaw(&self, component: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{component}: not written yet")
+        self.order(component, Order::Thaw).await
     }
 
     /// Starts `component` again, and returns when it is ready.
     pub async fn start(&self, component: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{component}: not written yet")
+        self.order(component, Order::Start).await
     }
 
     /// Every component in the order in which they start.
     pub async fn status(&self) -> anyhow::Result<Vec<ComponentStatus>> {
-        anyhow::bail!("not written yet")
+        match &self.reach {
+            Reach::Own(stack) => Ok(stack.supervisor.status().await),
+            Reach::Up(folder) => match control::ask(folder, &Request::Status).await? {
+                Answer::Status(status) => Ok(status),
+                other => bail!("the runner answers {other:?}"),
+            },
+        }
     }
 
     /// Stops everything in order and leaves nothing behind.
     pub async fn stop(self) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet")
+        match &self.reach {
+            Reach::Own(stack) => stack.stop().await,
+            Reach::Up(folder) => control::stop(folder).await.map(|_| ()),
+        }
+    }
+
+    async fn order(&self, component: &str, order: Order) -> anyhow::Result<()> {
+        match &self.reach {
+            Reach::Own(stack) => stack.supervisor.order(component, order).await,
+            Reach::Up(folder) => {
+                let request = Request::order(component.to_owned(), order)?;
+                control::ask(folder, &request).await.map(|_| ())
+            }
+        }
     }
 }
 
 /// Starts a fresh stack on free ports.
 pub async fn start(options: Options) -> anyhow::Result<Handle> {
-    anyhow::bail!("{options:?}: not written yet")
+    let settings = Settings::from_environment()?;
+    let stack = Stack::prepare(&settings, &options, None, &|_| ()).await?;
+    stack.start(&|_, _| ()).await?;
+    Ok(Handle { endpoints: stack.endpoints.clone(), reach: Reach::Own(Arc::new(stack)) })
 }
 
 /// Connects to the stack that is up.
 pub async fn running() -> anyhow::Result<Handle> {
-    anyhow::bail!("not written yet")
+    let folder = Settings::from_environment()?.state();
+    match control::ask(&folder, &Request::Endpoints).await? {
+        Answer::Endpoints(endpoints) => Ok(Handle { endpoints, reach: Reach::Up(folder) }),
+        other => bail!("the runner answers {other:?}"),
+    }
 }

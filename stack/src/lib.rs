@@ -1,8 +1,30 @@
 //! The whole stack as local processes: the native run, the drills, the end-to-end tests.
 
+mod binaries;
+mod component;
+mod config;
+mod control;
+mod folder;
 mod handle;
+mod identity;
+mod keeper;
+mod ledger;
+mod listener;
+mod logs;
+mod obtain;
+mod plan;
+mod ports;
+mod process;
+mod programs;
+mod render;
+mod stack;
+mod supervisor;
+mod task;
+mod terminal;
+mod verbs;
 
 pub mod chat;
+pub mod cli;
 pub mod drills;
 pub mod http;
 pub mod load;

@@ -1,0 +1,34 @@
+//! Alertmanager: groups alerts, mutes symptoms, tells the relay.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::{Component, Launch, Probe};
+use crate::{folder::Folder, obtain::templates, ports::{Ports, Role}, programs::Found};
+
+pub(crate) fn alertmanager(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
+    let config = folder.config().join("alerts");
+    let url = ports.url(Role::Alertmanager);
+    let arguments = [
+        format!("--config.file={}", config.join("alertmanager.yml").display()),
+        format!("--storage.path={}", folder.data("alertmanager")?.display()),
+        format!("--web.listen-address={}", ports.local(Role::Alertmanager)),
+        format!("--web.external-url={url}"),
+        // Empty: a single one needs no cluster, whose listener would be open to the network.
+        "--cluster.listen-address=".to_owned(),
+    ];
+    let (program, arguments) = templates::provide(&found.path, arguments.map(Into::into).to_vec())?;
+    Ok(Component {
+        name: "alertmanager",
+        needs: &["relay"],
+        meaning: "alerts are raised but reach neither relay nor chat: see its log, then `make up` again",
+        // It looks for the files of `url_file` in the folder it runs in.
+        launch: Launch { program, arguments, folder: config, ..Launch::default() },
+        cluster: None,
+        ready: Probe::Http(format!("{url}/-/ready")),
+        patience: Duration::from_secs(30),
+        stop: Signal::SIGTERM,
+        restarts: false,
+    })
+}

@@ -1,0 +1,91 @@
+//! What a component is to the runner; one file for each says how it is started, asked and stopped.
+
+mod alertmanager;
+mod postgres;
+mod prometheus;
+mod relay;
+mod service;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+
+pub(crate) use alertmanager::alertmanager;
+pub(crate) use postgres::{Cluster, postgres};
+pub(crate) use prometheus::prometheus;
+pub(crate) use relay::{CHATS, relay};
+pub(crate) use service::service;
+
+/// A part of the stack: one process and what it starts itself.
+#[derive(Debug)]
+pub(crate) struct Component {
+    pub(crate) name: &'static str,
+    /// These must be ready before it starts.
+    pub(crate) needs: &'static [&'static str],
+    /// What its failure means, and what to do.
+    pub(crate) meaning: &'static str,
+    pub(crate) launch: Launch,
+    /// What has to be made before its first start.
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) ready: Probe,
+    /// How long it may take to become ready.
+    pub(crate) patience: Duration,
+    /// Asks it to stop; what takes too long then is killed.
+    pub(crate) stop: Signal,
+    /// Whether it is started again after a crash.
+    pub(crate) restarts: bool,
+}
+
+/// A command line with its surroundings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) set: Vec<(String, OsString)>,
+    pub(crate) unset: Vec<&'static str>,
+    pub(crate) folder: PathBuf,
+}
+
+impl Launch {
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.folder);
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.envs(self.set.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// How a component is asked whether it can work.
+#[derive(Clone, Debug)]
+pub(crate) enum Probe {
+    /// 200 from this address.
+    Http(String),
+    /// `pg_isready` at this port.
+    Postgres { program: PathBuf, port: u16 },
+}
+
+impl Probe {
+    /// Why it cannot, when it cannot.
+    pub(crate) async fn ask(&self, patience: Duration) -> Result<(), String> {
+        match self {
+            Self::Http(url) => ask_http(url, patience).await,
+            Self::Postgres { program, port } => postgres::ask(program, *port, patience).await,
+        }
+    }
+}
+
+async fn ask_http(url: &str, patience: Duration) -> Result<(), String> {
+    let client = crate::http::client(patience).map_err(|error| error.to_string())?;
+    match client.get(url).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("{url} answers {}", answer.status())),
+        Err(error) if error.is_timeout() => {
+            Err(format!("{url} has not answered for {} s", patience.as_secs()))
+        }
+        Err(_) => Err(format!("{url} refuses the connection")),
+    }
+}

@@ -1,0 +1,272 @@
+//! Keeps one component's process: starts it, reaps it, starts it again after a crash, and does to it what a drill orders.
+
+use std::{io, path::PathBuf, process::{ExitStatus, Stdio}, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use chrono::{DateTime, Utc};
+use nix::sys::signal::Signal;
+use tokio::{
+    process::Child,
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use crate::{
+    component::Component,
+    handle::Condition,
+    ledger::Ledger,
+    logs,
+    process::{Process, wait_gone},
+    task::{self, Task},
+};
+
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+/// Longer than a component may take to end its work.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+const ASK_EVERY: Duration = Duration::from_millis(20);
+const LAST_LINES: usize = 12;
+
+/// What can be done to a component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Start,
+    Stop,
+    Kill,
+    Freeze,
+    Thaw,
+}
+
+/// What is known of its process.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) condition: Condition,
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) process: Option<Process>,
+    pub(crate) restarts: u32,
+    /// How it ended last.
+    pub(crate) ended: Option<String>,
+}
+
+type Request = (Order, oneshot::Sender<anyhow::Result<()>>);
+
+/// The one who may touch the process.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) component: Arc<Component>,
+    pub(crate) log: PathBuf,
+    requests: mpsc::Sender<Request>,
+    view: watch::Receiver<View>,
+    _task: Task,
+}
+
+impl Keeper {
+    pub(crate) fn new(component: Component, log: PathBuf, ledger: Arc<Ledger>) -> Self {
+        let component = Arc::new(component);
+        let (requests, inbox) = mpsc::channel(4);
+        let (publish, view) = watch::channel(View {
+            condition: Condition::Down,
+            since: Utc::now(),
+            process: None,
+            restarts: 0,
+            ended: None,
+        });
+        let life = Life {
+            component: Arc::clone(&component),
+            log: log.clone(),
+            ledger,
+            view: publish,
+            child: None,
+            restart_at: None,
+        };
+        let task = task::spawn(life.run(inbox));
+        Self { component, log, requests, view, _task: task }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    pub(crate) async fn order(&self, order: Order) -> anyhow::Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || anyhow!("the keeper of {} has ended", self.component.name);
+        self.requests.send((order, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Starts it and waits until it can work.
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        if let Some(cluster) = &self.component.cluster {
+            cluster.prepare().await?;
+        }
+        self.order(Order::Start).await?;
+        let deadline = Instant::now() + self.component.patience;
+        loop {
+            let Err(trouble) = self.component.ready.ask(Duration::from_secs(1)).await else {
+                return Ok(());
+            };
+            if self.view().condition != Condition::Running {
+                bail!(self.obituary());
+            }
+            if Instant::now() > deadline {
+                bail!("{} is not ready after {} s: {trouble}{}",
+                    self.component.name, self.component.patience.as_secs(), self.last_lines());
+            }
+            sleep(ASK_EVERY).await;
+        }
+    }
+
+    fn obituary(&self) -> String {
+        let ended = self.view().ended.unwrap_or_else(|| "is not running".to_owned());
+        format!("{} {ended}{}", self.component.name, self.last_lines())
+    }
+
+    fn last_lines(&self) -> String {
+        let lines = logs::tail(&self.log, LAST_LINES);
+        let indented: String = lines.iter().map(|line| format!("\n    {line}")).collect();
+        format!("; the end of {}:{indented}", self.log.display())
+    }
+}
+
+struct Life {
+    component: Arc<Component>,
+    log: PathBuf,
+    ledger: Arc<Ledger>,
+    view: watch::Sender<View>,
+    child: Option<Child>,
+    restart_at: Option<Instant>,
+}
+
+impl Life {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        loop {
+            tokio::select! {
+                request = inbox.recv() => {
+                    let Some((order, reply)) = request else { return };
+                    let result = self.obey(order).await;
+                    // Whoever asked may have given up waiting.
+                    let _ = reply.send(result);
+                }
+                status = wait(self.child.as_mut()) => self.crashed(status),
+                () = until(self.restart_at) => {
+                    self.restart_at = None;
+                    self.view.send_modify(|view| view.restarts = view.restarts.saturating_add(1));
+                    if let Err(error) = self.spawn() {
+                        self.publish(Condition::Down, None, Some(format!("{error:#}")));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order) -> anyhow::Result<()> {
+        self.restart_at = None;
+        let process = self.view.borrow().process;
+        match (order, process) {
+            (Order::Start | Order::Thaw, Some(process)) => {
+                process.thaw();
+                self.publish(Condition::Running, Some(process), None);
+            }
+            (Order::Start, None) => self.spawn()?,
+            (Order::Stop, Some(process)) => self.stop(process).await?,
+            (Order::Kill, Some(process)) => self.end(process, "was killed").await?,
+            (Order::Freeze, Some(process)) => {
+                process.freeze();
+                self.publish(Condition::Frozen, Some(process), None);
+            }
+            // It may have crashed a moment ago: now it stays down.
+            (Order::Stop | Order::Kill, None) => self.publish(Condition::Down, None, None),
+            (Order::Freeze | Order::Thaw, None) => bail!("{} is not running", self.component.name),
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
+        let component = &self.component;
+        let output = logs::open(&self.log)?;
+        let child = component
+            .launch
+            .command()
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            // Its own group: Ctrl-C in the terminal is for the runner, who stops the parts in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} cannot be started ({})", component.name, component.launch.program.display()))?;
+        let process = child.id().and_then(Process::find);
+        self.child = Some(child);
+        if let Some(process) = process {
+            self.ledger.add(component.name, process, component.stop)?;
+        }
+        self.publish(Condition::Running, process, None);
+        Ok(())
+    }
+
+    async fn stop(&mut self, process: Process) -> anyhow::Result<()> {
+        let tree = process.tree();
+        process.thaw();
+        process.send(self.component.stop);
+        let in_time = timeout(STOP_PATIENCE, wait(self.child.as_mut())).await;
+        if in_time.is_err() {
+            return self.end(process, "did not stop and was killed").await;
+        }
+        for left in tree.iter().filter(|process| process.is_alive()) {
+            left.send(Signal::SIGKILL);
+        }
+        wait_gone(&tree, STOP_PATIENCE).await;
+        self.gone(Condition::Down, "was stopped".to_owned());
+        Ok(())
+    }
+
+    async fn end(&mut self, process: Process, how: &str) -> anyhow::Result<()> {
+        let tree = process.kill();
+        // Reaped first: the next Postgres would take a zombie for a running one.
+        let _ = wait(self.child.as_mut()).await;
+        self.gone(Condition::Down, how.to_owned());
+        if !wait_gone(&tree, STOP_PATIENCE).await {
+            bail!("{}: a process does not die", self.component.name);
+        }
+        Ok(())
+    }
+
+    fn crashed(&mut self, status: io::Result<ExitStatus>) {
+        let how = status.map_or_else(|error| error.to_string(), |status| format!("ended with {status}"));
+        if self.component.restarts {
+            self.restart_at = Some(Instant::now() + RESTART_AFTER);
+            self.gone(Condition::Restarting, how);
+        } else {
+            self.gone(Condition::Down, how);
+        }
+    }
+
+    fn gone(&mut self, condition: Condition, how: String) {
+        self.child = None;
+        // A stale line in the ledger is recognised by its start time.
+        let _ = self.ledger.remove(self.component.name);
+        self.publish(condition, None, Some(how));
+    }
+
+    fn publish(&self, condition: Condition, process: Option<Process>, ended: Option<String>) {
+        self.view.send_modify(|view| {
+            view.condition = condition;
+            view.since = Utc::now();
+            view.process = process;
+            view.ended = ended.or(view.ended.take());
+        });
+    }
+}
+
+async fn wait(child: Option<&mut Child>) -> io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

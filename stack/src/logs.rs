@@ -1,0 +1,76 @@
+//! The components' own output, and what in it tells a person why something failed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    sync::LazyLock,
+};
+
+use regex::Regex;
+
+/// Enough for the last words of any component.
+const TAIL: u64 = 64 * 1024;
+/// Longer output of earlier runs is set aside.
+const KEPT: u64 = 8 * 1024 * 1024;
+
+static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)\blevel"?[=:] ?"?(error|fatal|panic)\b|\b(ERROR|FATAL|PANIC): |^error\b|panicked at"#).ok()
+});
+
+/// Opens the log for a process that starts now.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|file| file.len() > KEPT) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    File::options().create(true).append(true).open(path)
+}
+
+/// The last `count` lines.
+pub(crate) fn tail(path: &Path, count: usize) -> Vec<String> {
+    let text = end_of(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let start = lines.len().saturating_sub(count);
+    lines.iter().skip(start).map(|line| (*line).to_owned()).collect()
+}
+
+/// The last line that reports an error.
+pub(crate) fn last_error(path: &Path) -> Option<String> {
+    let text = end_of(path).ok()?;
+    let error = ERROR.as_ref()?;
+    text.lines().rev().find(|line| error.is_match(line)).map(str::to_owned)
+}
+
+fn end_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_every_component_are_recognised() {
+        let error = ERROR.as_ref().unwrap();
+        for line in [
+            r#"time=2026-11-20T10:00:00Z level=ERROR source=main.go:1 msg="Unable to start web listener""#,
+            r#"ts=2026-11-20T10:00:00Z caller=main.go:1 level=error component=dispatcher msg="Notify failed""#,
+            r#"{"timestamp":"2026-11-20T10:00:00Z","level":"ERROR","message":"the database does not answer"}"#,
+            "2026-11-20 10:00:00 UTC [12] FATAL:  could not create any TCP/IP sockets",
+            "Error: DATABASE_URL is not set",
+        ] {
+            assert!(error.is_match(line), "{line}");
+        }
+        for line in [
+            r#"{"level":"INFO","message":"no error: all is well"}"#,
+            "2026-11-20 10:00:00 UTC [12] LOG:  database system is ready",
+        ] {
+            assert!(!error.is_match(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Which components run, from which programs, with which configuration.
+
+use std::{ffi::OsString, fs};
+
+use tokio::try_join;
+
+use crate::{
+    binaries,
+    component::{CHATS, Cluster, Component, alertmanager, postgres, prometheus, relay, service},
+    config::{Settings, repository},
+    folder::Folder,
+    handle::{ChatChoice, Endpoints, Options},
+    identity::Identity,
+    ports::{Ports, Role},
+    programs::{self, Found, Program},
+    render::Addresses,
+};
+
+/// The components of the core, in the order in which they start.
+const CORE: [&str; 5] = ["postgres", "relay", "service", "alertmanager", "prometheus"];
+
+/// The programs that are not built here.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) postgres: Found,
+    pub(crate) prometheus: Found,
+    pub(crate) alertmanager: Found,
+}
+
+impl Programs {
+    pub(crate) async fn find(
+        settings: &Settings,
+        say: &(dyn Fn(String) + Sync),
+    ) -> anyhow::Result<Self> {
+        let (postgres, prometheus, alertmanager) = try_join!(
+            programs::find(settings, Program::Postgres, say),
+            programs::find(settings, Program::Prometheus, say),
+            programs::find(settings, Program::Alertmanager, say),
+        )?;
+        Ok(Self { postgres, prometheus, alertmanager })
+    }
+}
+
+/// Everything that a supervisor needs, and what others want to know of it.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) components: Vec<Component>,
+    pub(crate) endpoints: Endpoints,
+    /// Whether the runner plays chat.
+    pub(crate) plays_chat: bool,
+    /// Whether an alert that the relay does not deliver reaches somebody.
+    pub(crate) escalates: bool,
+}
+
+/// Where the components of one stack live.
+pub(crate) struct Site<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) options: &'a Options,
+    pub(crate) folder: &'a Folder,
+    pub(crate) ports: &'a Ports,
+    pub(crate) programs: &'a Programs,
+}
+
+impl Site<'_> {
+    /// Renders the configuration, makes the secrets, and says what to start.
+    pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
+        let plays_chat =
+            self.options.chat == ChatChoice::Player || !self.settings.has_chat();
+        let escalation_url = self.write_secrets(plays_chat)?;
+        self.render()?;
+        let identity = Identity::unprivileged().await?;
+        let (folder, ports) = (self.folder, self.ports);
+        let database = postgres(&self.programs.postgres, identity, folder, ports, true)?;
+        let cluster = database.cluster.as_ref();
+        let database_url = cluster.map(|cluster| cluster.administrator_url(ports)).unwrap_or_default();
+        let service_url = cluster.map(|cluster: &Cluster| cluster.service_url(ports)).unwrap_or_default();
+        let database_url_file = folder.write_secret("database_url", &service_url)?;
+        let built = match &self.options.binaries {
+            Some(folder) => folder.clone(),
+            None => binaries::folder()?,
+        };
+        let more = self.environment();
+        let components = vec![
+            database,
+            relay(&binaries::program(&built, "relay")?, folder, ports, self.unset(), &self.relay_environment(plays_chat))?,
+            service(&binaries::program(&built, "service")?, folder, ports, &database_url_file, &more),
+            alertmanager(&self.programs.alertmanager, folder, ports)?,
+            prometheus(&self.programs.prometheus.path, folder, ports)?,
+        ];
+        Ok(Plan {
+            components,
+            endpoints: self.endpoints(plays_chat, database_url),
+            plays_chat,
+            escalates: !escalation_url.is_empty(),
+        })
+    }
+
+    /// The same tree as in the repository, because the files name each other by relative paths.
+    fn render(&self) -> anyhow::Result<()> {
+        let config = self.folder.config();
+        let _ = fs::remove_dir_all(&config);
+        let addresses = Addresses::new(self.ports);
+        for folder in ["alerts", "prometheus"] {
+            addresses.render(&repository().join(folder), &config.join(folder), &CORE)?;
+        }
+        std::os::unix::fs::symlink("../../secrets", config.join("alerts/secrets"))?;
+        Ok(())
+    }
+
+    fn write_secrets(&self, plays_chat: bool) -> anyhow::Result<String> {
+        self.folder.random_secret("relay_token")?;
+        let chat = self.ports.url(Role::Chat);
+        let escalation_url = match (&self.options.escalation_url, self.options.chat) {
+            (Some(url), _) => url.clone(),
+            (None, ChatChoice::Player) => format!("{chat}/escalation"),
+            (None, ChatChoice::Configured) => self.settings.escalation_url().unwrap_or_default(),
+        };
+        self.folder.write_secret("escalation_url", &escalation_url)?;
+        if plays_chat {
+            let token = self.folder.random_secret("chat_token")?;
+            self.folder.write_secret("slack_webhook_url", &format!("{chat}/slack/{token}"))?;
+        }
+        Ok(escalation_url)
+    }
+
+    /// A stack of a test or a drill must not write to anybody's real chat.
+    fn unset(&self) -> Vec<&'static str> {
+        match self.options.chat {
+            ChatChoice::Player => CHATS.to_vec(),
+            ChatChoice::Configured => Vec::new(),
+        }
+    }
+
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let verbosity = self.options.verbosity.iter().map(|level| ("RUST_LOG".to_owned(), level.into()));
+        let more = self.options.env.iter().map(|(name, value)| (name.clone(), value.into()));
+        verbosity.chain(more).collect()
+    }
+
+    fn relay_environment(&self, plays_chat: bool) -> Vec<(String, OsString)> {
+        let mut set = Vec::new();
+        if plays_chat {
+            let file = self.folder.path().join("secrets/slack_webhook_url");
+            set.push(("SLACK_WEBHOOK_URL_FILE".to_owned(), file.into_os_string()));
+        }
+        if self.options.chat == ChatChoice::Configured {
+            for (role, name) in [(Role::Relay, "PUBLIC_URL_RELAY"), (Role::Prometheus, "PUBLIC_URL_PROMETHEUS")] {
+                set.extend(self.settings.public_url(role).map(|url| (name.to_owned(), url.into())));
+            }
+        }
+        set.extend(self.environment());
+        set
+    }
+
+    fn endpoints(&self, plays_chat: bool, database_url: String) -> Endpoints {
+        let url = |role| self.ports.url(role);
+        Endpoints {
+            service: url(Role::Service),
+            service_admin: url(Role::ServiceAdmin),
+            relay: url(Role::Relay),
+            relay_admin: url(Role::RelayAdmin),
+            prometheus: url(Role::Prometheus),
+            alertmanager: url(Role::Alertmanager),
+            chat: if plays_chat { url(Role::Chat) } else { String::new() },
+            database_url,
+        }
+    }
+}
