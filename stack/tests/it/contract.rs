@@ -1,0 +1,186 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use observability::metrics::Metric;
+use regex::Regex;
+use serde_yaml_ng::Value;
+
+/// Series that Prometheus and Alertmanager make themselves. The drills show that they exist.
+const THIRD_PARTY: [&str; 6] = [
+    "ALERTS",
+    "alertmanager_notifications_failed_total",
+    "prometheus_notifications_dropped_total",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_last_evaluation_timestamp_seconds",
+    "up",
+];
+
+/// Words of PromQL that stand where a metric name could.
+const WORDS: [&str; 14] = [
+    "and",
+    "or",
+    "unless",
+    "bool",
+    "offset",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "inf",
+    "nan",
+    "atan2",
+];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(repository().join(folder))
+        .unwrap_or_else(|error| panic!("{folder}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no file in {folder} ends in {ending}");
+    files
+}
+
+struct Rule {
+    name: String,
+    alert: bool,
+    expression: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+fn rules() -> Vec<Rule> {
+    let text = |value: &Value| value.as_str().map_or_else(|| serde_yaml_ng::to_string(value).unwrap(), str::to_owned);
+    let map = |value: &Value| -> BTreeMap<String, String> {
+        value
+            .as_mapping()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (text(key), text(value).trim().to_owned()))
+            .collect()
+    };
+    let mut rules = Vec::new();
+    for file in files("alerts/rules", ".yml").into_iter().chain(files("prometheus", "recording.yml")) {
+        let document: Value = serde_yaml_ng::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        for rule in
+            document["groups"].as_sequence().unwrap().iter().flat_map(|group| group["rules"].as_sequence().unwrap())
+        {
+            let alert = rule["alert"].as_str();
+            rules.push(Rule {
+                name: alert.or(rule["record"].as_str()).unwrap().to_owned(),
+                alert: alert.is_some(),
+                expression: text(&rule["expr"]),
+                labels: map(&rule["labels"]),
+                annotations: map(&rule["annotations"]),
+            });
+        }
+    }
+    rules
+}
+
+fn failure_types() -> BTreeSet<String> {
+    rules().iter().filter_map(|rule| rule.labels.get("failure_type").cloned()).collect()
+}
+
+/// The metric names of a PromQL expression: identifiers that are no function, label, string or duration.
+fn metric_names(expression: &str) -> BTreeSet<String> {
+    let strings = Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#).unwrap();
+    let matchers = Regex::new(r"\{[^}]*\}|\[[^\]]*\]").unwrap();
+    let groupings = Regex::new(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)").unwrap();
+    let identifiers = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\s*\()?").unwrap();
+    let bare = strings.replace_all(expression, "\"\"");
+    let bare = matchers.replace_all(&bare, " ");
+    let bare = groupings.replace_all(&bare, " ");
+    identifiers
+        .find_iter(&bare)
+        .map(|found| found.as_str())
+        .filter(|word| !word.ends_with('(') && !WORDS.contains(word))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every name the code declares, with what Prometheus appends to histograms.
+fn declared() -> BTreeSet<String> {
+    let of = |metrics: &[&'static dyn Metric]| -> Vec<String> {
+        let endings = |metric: &&&dyn Metric| -> &[&str] {
+            if metric.buckets().is_empty() { &[""] } else { &["_bucket", "_count", "_sum"] }
+        };
+        metrics.iter().flat_map(|metric| endings(&metric).iter().map(|end| format!("{}{end}", metric.name()))).collect()
+    };
+    let own = of(observability::metrics::own()).into_iter().chain(of(service::metrics::ALL)).chain(of(relay::METRICS));
+    let process = observability::metrics::PROCESS.into_iter().map(str::to_owned);
+    let recorded = rules().into_iter().filter(|rule| !rule.alert).map(|rule| rule.name);
+    own.chain(process).chain(recorded).chain(THIRD_PARTY.map(str::to_owned)).collect()
+}
+
+#[test]
+fn rules_name_only_metrics_that_exist() {
+    let declared = declared();
+    for rule in rules() {
+        for name in metric_names(&rule.expression) {
+            assert!(declared.contains(&name), "{} reads {name}, which nothing declares", rule.name);
+        }
+    }
+}
+
+#[test]
+fn the_contract_would_notice_a_metric_that_nothing_declares() {
+    let names =
+        metric_names(r#"sum by (service) (rate(gone_total{job="app", x=~"a{2}"}[1m])) > 0.5 unless on (env) up == 1"#);
+    assert_eq!(names, ["gone_total", "up"].map(str::to_owned).into());
+    assert!(!declared().contains("gone_total"));
+}
+
+#[test]
+fn every_failure_type_has_a_rule_test_a_route_and_a_runbook() {
+    let tests: String =
+        files("alerts/rules/tests", "_test.yml").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let routes = fs::read_to_string(repository().join("alerts/rules/tests/routes.tsv")).unwrap();
+    for failure_type in failure_types() {
+        assert!(tests.contains(&format!("failure_type: {failure_type}")), "{failure_type} has no promtool test");
+        let routed = routes.lines().any(|line| line.split('\t').nth(1) == Some(&failure_type));
+        assert!(routed, "{failure_type} has no row in routes.tsv");
+        let runbook = repository().join(format!("alerts/runbooks/{failure_type}.md"));
+        assert!(runbook.exists(), "{failure_type} has no runbook");
+    }
+}
+
+#[test]
+fn every_alert_says_what_it_is_about_and_where_to_read_on() {
+    let types = failure_types();
+    for rule in rules().into_iter().filter(|rule| rule.alert) {
+        for label in ["severity", "tier"] {
+            assert!(rule.labels.contains_key(label), "{} lacks the label {label}", rule.name);
+        }
+        // The way around the relay takes its failure type from the alert it is about.
+        assert!(rule.labels.contains_key("failure_type") || rule.labels["tier"] == "escalation", "{}", rule.name);
+        for annotation in ["summary", "impact", "description", "runbook", "query"] {
+            assert!(rule.annotations.contains_key(annotation), "{} lacks the annotation {annotation}", rule.name);
+        }
+        let runbook = &rule.annotations["runbook"];
+        let named = runbook.strip_prefix("runbooks/").unwrap_or_else(|| panic!("{}: {runbook}", rule.name));
+        assert!(types.contains(named) || named.contains("$labels.failure_type"), "{}: {runbook}", rule.name);
+    }
+}
+
+#[test]
+fn runbooks_have_the_parts_that_messages_and_readers_rely_on() {
+    for file in files("alerts/runbooks", ".md") {
+        let text = fs::read_to_string(&file).unwrap();
+        let headings: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let expected = ["Meaning", "Impact", "First look", "Likely causes", "Mitigation", "Prevention", "Rehearse"];
+        assert_eq!(headings, expected, "{}", file.display());
+        let first = text.split("## First look\n\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        assert!(first.len() <= 140 && !first.contains('\n'), "{}: {first}", file.display());
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(failure_types().contains(&name), "{name} is a runbook of no failure type");
+    }
+}
