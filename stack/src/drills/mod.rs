@@ -134,8 +134,8 @@ async fn clean_up(stack: Handle, args: &Args, plan: &Plan) -> anyhow::Result<()>
 
 async fn conclude(args: &Args, outcomes: &[Outcome], timeline: &mut Timeline) -> anyhow::Result<Summary> {
     let fault = args.drill.fault();
-    // The one message of an outage without chat comes after it, whatever the target.
-    let target = (!args.chat_down).then_some(fault.chat_within);
+    // A single run has judged itself, and without chat the message comes after the outage.
+    let target = (args.repeat > 1 && !args.chat_down).then_some(fault.chat_within);
     let summary = Summary::of(fault.name, outcomes, target);
     if let Some(path) = &args.results {
         runner::write_results(path, &summary, outcomes).await?;

@@ -164,7 +164,7 @@ impl<'a> Episode<'a> {
         let kinds: Vec<Kind> = messages.iter().map(content::kind).collect();
         self.outcome.messages = messages.len();
         self.require(kinds == expected, || format!("chat received {kinds:?} instead of {expected:?}"));
-        let escalated = self.observer.chat().await?.escalations.len() - self.before.escalations.len();
+        let escalated = self.observer.chat().await?.escalations.len().saturating_sub(self.before.escalations.len());
         self.require(escalated == 0, || format!("{escalated} messages went around the relay"));
         let started_after = self.observer.started().await;
         let evidence = Evidence {

@@ -67,14 +67,14 @@ impl Spread {
 }
 
 impl Summary {
-    /// Of `outcomes`, of which a single one may have missed `chat_within` when the 95th percentile has not.
+    /// Of `outcomes`; the 95th percentile until chat is judged by `chat_within`.
     pub(in crate::drills) fn of(drill: &str, outcomes: &[Outcome], chat_within: Option<Duration>) -> Self {
         let chat_s = Spread::of(outcomes.iter().filter_map(|outcome| outcome.chat_s));
-        let mut reasons: Vec<String> = outcomes
-            .iter()
-            .enumerate()
-            .flat_map(|(run, outcome)| outcome.reasons.iter().map(move |reason| format!("run {}: {reason}", run + 1)))
-            .collect();
+        let mut reasons = Vec::new();
+        for (run, outcome) in outcomes.iter().enumerate() {
+            let which = if outcomes.len() > 1 { format!("run {}: ", run + 1) } else { String::new() };
+            reasons.extend(outcome.reasons.iter().map(|reason| format!("{which}{reason}")));
+        }
         if let (Some(spread), Some(within)) = (chat_s, chat_within)
             && spread.p95 > within.as_secs_f64()
         {

@@ -13,6 +13,9 @@ const REFUSED: Duration = Duration::from_millis(50);
 /// From detection on every request is refused with 503 at once; before it none waits long; afterwards all succeed.
 pub(in crate::drills) fn fail_fast(evidence: &Evidence) -> Vec<String> {
     let mut wrong = end(evidence);
+    let other = between(evidence, Some(evidence.zero), evidence.recovered)
+        .filter(|sample| !sample.succeeded() && !matches!(sample.answer, Answer::Status { code: 503, .. }));
+    complain(&mut wrong, evidence, "answered with neither success nor 503", other);
     let refused: Vec<&Sample> = between(evidence, evidence.detected, Some(evidence.repair)).collect();
     if refused.is_empty() {
         wrong.push("no request was sent between detection and repair".to_owned());
