@@ -1,11 +1,7 @@
 //! The second listener, for machines and operators; never published beyond the stack. It is not
 //! wrapped in the middleware, so that probes and scrapes do not show up as traffic.
 
-use actix_web::{
-    HttpResponse, ResponseError,
-    http::header::ContentType,
-    web,
-};
+use actix_web::{HttpResponse, ResponseError, http::header::ContentType, web};
 use observability::{logs, metrics::Report, traces};
 use serde_json::json;
 

@@ -37,15 +37,9 @@ pub fn app(
     App::new()
         .app_data(web::Data::new(database))
         .app_data(web::PayloadConfig::new(limits.body))
-        .app_data(
-            web::JsonConfig::default()
-                .limit(limits.body)
-                .error_handler(|error, _| ApiError::from(error).into()),
-        )
+        .app_data(web::JsonConfig::default().limit(limits.body).error_handler(|error, _| ApiError::from(error).into()))
         .app_data(web::PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))
-        .app_data(
-            web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()),
-        )
+        .app_data(web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .configure(orders::routes::register)
         .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
         // The last one is the outermost.
@@ -59,7 +53,5 @@ async fn limit_time(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    tokio::time::timeout(limit, next.call(request))
-        .await
-        .unwrap_or_else(|_| Err(ApiError::TimedOut.into()))
+    tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(ApiError::TimedOut.into()))
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long `service migrate` waits for a database that is not there yet.
-const MIGRATE_PATIENCE: Duration = Duration::from_secs(60);
+const MIGRATE_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the admin listener may take to answer.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -36,9 +36,7 @@ pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
             let options = Settings::new(config)?.connect;
             actix_web::rt::System::new()
                 .block_on(migrations::migrate(&options, MIGRATE_PATIENCE))
-                .context("the migration failed")?;
-            tracing::info!("the schema is current");
-            Ok(())
+                .context("the migration failed: correct it, or the database, and run this again")
         }
         Command::Config { template: true } => print(&show::template()),
         Command::Config { template: false } => print(&show::effective(&invocation.settings)),

@@ -11,6 +11,7 @@ use actix_web::{
 };
 use observability::http::{Failure, Problem, Severity};
 use serde_json::{Map, error::Category, json};
+use sqlx::error::DatabaseError;
 
 use crate::{database, failure::FailureType};
 
@@ -65,21 +66,15 @@ impl ApiError {
         match self {
             Self::NotFound => ("not_found", S::NOT_FOUND, "Order not found"),
             Self::NoSuchRoute => ("no_such_route", S::NOT_FOUND, "No such path"),
-            Self::MethodNotAllowed(_) => {
-                ("method_not_allowed", S::METHOD_NOT_ALLOWED, "Method not allowed")
-            }
+            Self::MethodNotAllowed(_) => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::Malformed(_) => ("malformed", S::BAD_REQUEST, "Malformed request"),
             Self::TooLarge => ("too_large", S::PAYLOAD_TOO_LARGE, "Body too large"),
-            Self::UnsupportedType => {
-                ("unsupported_type", S::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type")
-            }
+            Self::UnsupportedType => ("unsupported_type", S::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type"),
             Self::Invalid(_) => ("invalid", S::UNPROCESSABLE_ENTITY, "Invalid values"),
             Self::Conflict(_) => ("conflict", S::CONFLICT, "Not possible in this state"),
             Self::TimedOut => (self.kind(), S::SERVICE_UNAVAILABLE, "Took too long"),
             Self::DatabaseDown(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database down"),
-            Self::DatabaseReadOnly(_) => {
-                (self.kind(), S::SERVICE_UNAVAILABLE, "Database read-only")
-            }
+            Self::DatabaseReadOnly(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database read-only"),
             Self::PoolExhausted(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Busy"),
             Self::Internal(_) => (self.kind(), S::INTERNAL_SERVER_ERROR, "Internal error"),
         }
@@ -88,13 +83,9 @@ impl ApiError {
     /// What to log and count: nothing for the caller's mistakes, they stand in the closing line.
     fn failure(&self) -> Option<(FailureType, Severity, String)> {
         Some(match self {
-            Self::TimedOut => {
-                (FailureType::Latency, Severity::Error, "the request ran into its time limit".into())
-            }
+            Self::TimedOut => (FailureType::Latency, Severity::Error, "the request ran into its time limit".into()),
             Self::DatabaseDown(cause) => (FailureType::DbDown, Severity::Error, cause.clone()),
-            Self::DatabaseReadOnly(cause) => {
-                (FailureType::DbReadonly, Severity::Error, cause.to_string())
-            }
+            Self::DatabaseReadOnly(cause) => (FailureType::DbReadonly, Severity::Error, cause.to_string()),
             Self::PoolExhausted(cause) => (FailureType::DbPool, Severity::Error, cause.to_string()),
             Self::Internal(cause) => (FailureType::Errors, Severity::Error, cause.to_string()),
             _ => return None,
@@ -116,8 +107,7 @@ impl ResponseError for ApiError {
         let (kind, status, title) = self.describe();
         let mut members = Map::new();
         if let Self::Invalid(fields) = self {
-            let errors: Map<_, _> =
-                fields.iter().map(|(field, need)| ((*field).to_owned(), json!(need))).collect();
+            let errors: Map<_, _> = fields.iter().map(|(field, need)| ((*field).to_owned(), json!(need))).collect();
             members.insert("errors".to_owned(), errors.into());
         }
         let problem = Problem { kind, status, title, detail: self.to_string() };
@@ -140,7 +130,7 @@ impl ResponseError for ApiError {
 /// The one place that says what an error of the database means for the caller.
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|database| database.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         match (&error, code.as_deref()) {
             (sqlx::Error::RowNotFound, _) => Self::NotFound,
             (sqlx::Error::PoolTimedOut, _) | (_, Some("53300")) => Self::PoolExhausted(error),

@@ -84,10 +84,7 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// Ends when the process is asked to stop and load balancers have had time to look elsewhere.
-fn stop_signal(
-    health: Health,
-    drain_delay: Duration,
-) -> io::Result<impl Future<Output = ()> + Send> {
+fn stop_signal(health: Health, drain_delay: Duration) -> io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

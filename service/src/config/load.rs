@@ -4,6 +4,7 @@
 use std::{
     error::Error as _,
     ffi::OsString,
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -11,6 +12,7 @@ use std::{
 
 use clap::{
     Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser,
+    builder::Str,
     error::{ContextKind, ContextValue, Error, ErrorKind},
     parser::ValueSource,
 };
@@ -92,7 +94,7 @@ pub(super) fn command() -> clap::Command {
 
 /// The variable that an argument can also be set with.
 pub(super) fn variable(argument: &Arg) -> Option<&str> {
-    argument.get_value_names()?.first().map(|name| name.as_str())
+    argument.get_value_names()?.first().map(Str::as_str)
 }
 
 /// Reads flags, environment and file.
@@ -105,10 +107,7 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
         filed = file(path, &command)?;
         // What stands in an outer layer stays; the rest goes in as if it were flags.
         filed.retain(|(id, _, _)| {
-            !matches!(
-                matches.value_source(id),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            )
+            !matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         });
         let flags = filed.iter().map(|(_, flag, value)| format!("--{flag}={value}").into());
         arguments.splice(1..1, flags.collect::<Vec<OsString>>());
@@ -124,44 +123,37 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
 fn file(path: &Path, command: &clap::Command) -> Result<Vec<(String, String, String)>, Refusal> {
     let shown = path.display();
     let refuse = |problem: String| Err(Refusal::Setting(format!("CONFIG_FILE: {shown} {problem}")));
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
         Err(error) => return refuse(format!("cannot be read: {error}")),
     };
     let mut settings = Vec::new();
-    for line in lines {
-        let (key, value) = match line {
-            Ok(pair) => pair,
-            // Only what stands before the `=` is shown: the rest may be a secret.
-            Err(dotenvy::Error::LineParse(line, _)) => {
-                let start = line.split('=').next().unwrap_or_default().trim();
-                return refuse(format!(
-                    "has a line starting with {start} that is not VARIABLE=value: put values with \
-                     spaces in quotes"
-                ));
-            }
-            Err(error) => return refuse(format!("cannot be read: {error}")),
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // The line itself is not shown: it may hold a secret.
+        let Some((key, value)) = line.split_once('=') else {
+            return refuse(format!("is not VARIABLE=value in line {number}"));
         };
-        let known = command
-            .get_arguments()
-            .find(|argument| variable(argument) == Some(&key) && key != CONFIG_FILE);
+        let (key, value) = (key.trim(), unquoted(value.trim()));
+        let known = command.get_arguments().find(|argument| variable(argument) == Some(key) && key != CONFIG_FILE);
         let Some((argument, flag)) = known.and_then(|known| Some((known, known.get_long()?))) else {
-            return refuse(format!(
-                "sets {key}, which is no setting of this service: see `service config --template`"
-            ));
+            return refuse(format!("sets {key}, which is no setting of this service: see `service config --template`"));
         };
         if !value.is_empty() {
-            settings.push((argument.get_id().to_string(), flag.to_owned(), value));
+            settings.push((argument.get_id().to_string(), flag.to_owned(), value.to_owned()));
         }
     }
     Ok(settings)
 }
 
-fn setting(
-    argument: &Arg,
-    matches: &ArgMatches,
-    is_filed: impl Fn(&str) -> bool,
-) -> Option<Setting> {
+/// All after the `=` is the value, as it stands; quotes around it, which many are used to, are not.
+fn unquoted(value: &str) -> &str {
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+}
+
+fn setting(argument: &Arg, matches: &ArgMatches, is_filed: impl Fn(&str) -> bool) -> Option<Setting> {
     let id = argument.get_id().as_str();
     let variable = variable(argument)?.to_owned();
     let raw = matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());

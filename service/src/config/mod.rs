@@ -1,8 +1,8 @@
 //! Everything that can be set, in one place. A flag wins over the environment, the environment over
 //! `CONFIG_FILE`, the file over the default. Nothing else in this service reads the environment.
 
-mod load; // the four layers
-pub mod show; // what holds, and where it comes from
+mod load;
+pub mod show;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
 

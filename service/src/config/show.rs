@@ -25,7 +25,7 @@ pub fn effective(settings: &[Setting]) -> String {
 pub fn template() -> String {
     let mut text = String::from(
         "# Settings of the service. Flags and the environment win over this file.\n\
-         # Put values that hold spaces, # or $ in single quotes.\n",
+         # All after the = is the value: no substitution, no comments.\n",
     );
     let command = command();
     for argument in command.get_arguments() {

@@ -33,19 +33,17 @@ async fn apply(options: &PgConnectOptions) -> Result<(), MigrateError> {
 
 /// How many migrations of this program the database lacks.
 async fn pending(connection: &mut PgConnection) -> sqlx::Result<usize> {
-    let applied: Vec<i64> =
-        match db::observe(
-            "SELECT",
-            "_sqlx_migrations",
-            sqlx::query_scalar("select version from _sqlx_migrations where success")
-                .fetch_all(connection),
-        )
-        .await
-        {
-            // 42P01: there is no such table yet.
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
-            outcome => outcome?,
-        };
+    let applied: Vec<i64> = match db::observe(
+        "SELECT",
+        "_sqlx_migrations",
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(connection),
+    )
+    .await
+    {
+        // 42P01: there is no such table yet.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
+        outcome => outcome?,
+    };
     Ok(migrator().iter().filter(|migration| !applied.contains(&migration.version)).count())
 }
 
@@ -60,9 +58,22 @@ pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(
                 sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
-            outcome => return outcome,
+            Err(error) => {
+                report(&error);
+                return Err(error);
+            }
+            Ok(()) => {
+                tracing::info!("the schema is current");
+                return Ok(());
+            }
         }
     }
+}
+
+fn report(error: &MigrateError) {
+    let failure_type = FailureType::Migration.as_str();
+    let cause = error.to_string();
+    tracing::error!(failure_type, cause, "migration failed: correct it and run `service migrate`");
 }
 
 /// Whether it was the database that was missing, rather than the migration that was wrong.
@@ -85,12 +96,7 @@ pub async fn prepare(database: Database, options: PgConnectOptions, migrate: boo
                 continue;
             }
             MIGRATIONS_FAILED.set([], 1.0);
-            let failure_type = FailureType::Migration.as_str();
-            tracing::error!(
-                failure_type,
-                cause = error.to_string(),
-                "migration failed: correct it and run `service migrate`"
-            );
+            report(&error);
             break;
         }
     }

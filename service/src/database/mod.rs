@@ -1,8 +1,8 @@
 //! Postgres as the rest of the service sees it: a pool while it is up, an error at once while it is
 //! not. Who may query and how long it may take is decided here, once.
 
-pub mod migrations; // the schema
-pub mod watcher; // is it up?
+pub mod migrations;
+pub mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
@@ -99,10 +99,7 @@ impl Database {
 
     /// Runs `work` on a connection of the pool. While the database is down it fails at once, and so
     /// does work in flight in the moment the watcher loses the database.
-    pub async fn run<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
-    ) -> Result<T, ApiError> {
+    pub async fn run<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, ApiError> {
         let mut state = self.0.state.subscribe();
         let State::Up(pool) = state.borrow_and_update().clone() else {
             return Err(lost());
@@ -160,9 +157,7 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         E::Io(_) | E::Tls(_) | E::PoolClosed | E::WorkerCrashed => true,
         // 57P0x: shutting down, crashed, starting up; 08xxx: connection exception.
-        E::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08"))
-        }
+        E::Database(error) => error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08")),
         _ => false,
     }
 }

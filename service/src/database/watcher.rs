@@ -86,8 +86,7 @@ impl Probe {
     /// broken connection is not an outage.
     async fn ask(&mut self, seen: Seen) -> Result<(), String> {
         let patience = match seen {
-            Seen::Up => PATIENCE,
-            Seen::Never => PATIENCE,
+            Seen::Never | Seen::Up => PATIENCE,
             Seen::Down => PATIENCE_WHEN_DOWN,
         };
         let first = self.select(patience).await;
@@ -156,9 +155,7 @@ impl Verdict {
             (Seen::Never, true) => (Seen::Up, Change::Reached),
             (Seen::Never, false) if lasted >= GRACE => (Seen::Down, Change::NeverReached),
             (Seen::Up, false) => (Seen::Down, Change::Lost),
-            (Seen::Down, true) if self.hits >= HITS_TO_RETURN => {
-                (Seen::Up, Change::Back(lasted))
-            }
+            (Seen::Down, true) if self.hits >= HITS_TO_RETURN => (Seen::Up, Change::Back(lasted)),
             _ => return None,
         };
         *self = Self { state, since: now, hits: 0 };
@@ -197,9 +194,6 @@ mod tests {
     #[test]
     fn one_miss_is_down_and_three_hits_in_a_row_are_up() {
         let outage = changes(&[true, false, true, true, false, true, true, true, true]);
-        assert_eq!(
-            outage,
-            [(0, Change::Reached), (1, Change::Lost), (7, Change::Back(PERIOD * 6))]
-        );
+        assert_eq!(outage, [(0, Change::Reached), (1, Change::Lost), (7, Change::Back(PERIOD * 6))]);
     }
 }

@@ -32,6 +32,15 @@ pub(crate) enum Status {
     Cancelled,
 }
 
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// What a customer asks for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,8 +61,7 @@ impl NewOrder {
         let item = (1..=100).contains(&length) && !self.item.chars().any(char::is_control);
         let quantity = (1..=MAX_QUANTITY).contains(&self.quantity);
         let amount = (1..=MAX_AMOUNT).contains(&self.amount);
-        let currency =
-            self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        let currency = self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
         [
             (item, "item", "1 to 100 printable characters".to_owned()),
             (quantity, "quantity", format!("a number from 1 to {MAX_QUANTITY}")),

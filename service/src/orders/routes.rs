@@ -20,40 +20,29 @@ pub(crate) fn register(service: &mut web::ServiceConfig) {
 
 /// A path with its methods; any other is answered with 405 and those.
 fn resource(path: &'static str, allowed: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || {
-        ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)))
-    }))
+    web::resource(path)
+        .default_service(web::to(move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)))))
 }
 
-async fn create(
-    database: web::Data<Database>,
-    body: web::Json<NewOrder>,
-) -> Result<HttpResponse, ApiError> {
+async fn create(database: web::Data<Database>, body: web::Json<NewOrder>) -> Result<HttpResponse, ApiError> {
     let problems = body.problems();
     if !problems.is_empty() {
         return Err(ApiError::Invalid(problems));
     }
     let id = Uuid::now_v7();
     context::put("order_id", id.to_string());
-    let order =
-        database.run(async |connection| store::insert(connection, id, &body).await).await?;
+    let order = database.run(async |connection| store::insert(connection, id, &body).await).await?;
     metrics::ORDERS_CREATED.increment([]);
     Ok(HttpResponse::Created().insert_header((LOCATION, format!("/v1/orders/{id}"))).json(order))
 }
 
-async fn get(
-    database: web::Data<Database>,
-    id: web::Path<Uuid>,
-) -> Result<web::Json<Order>, ApiError> {
+async fn get(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
     context::put("order_id", id.to_string());
     let order = database.run(async |connection| store::find(connection, *id).await).await?;
     order.map(web::Json).ok_or(ApiError::NotFound)
 }
 
-async fn cancel(
-    database: web::Data<Database>,
-    id: web::Path<Uuid>,
-) -> Result<web::Json<Order>, ApiError> {
+async fn cancel(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
     context::put("order_id", id.to_string());
     let cancelled = database.run(async |connection| store::cancel(connection, *id).await).await?;
     if let Some(order) = cancelled {
@@ -86,10 +75,7 @@ const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 
 /// Newest first. The cursor is the last id shown, so orders that arrive meanwhile move nothing.
-async fn list(
-    database: web::Data<Database>,
-    query: web::Query<ListQuery>,
-) -> Result<web::Json<Page>, ApiError> {
+async fn list(database: web::Data<Database>, query: web::Query<ListQuery>) -> Result<web::Json<Page>, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         let need = format!("a number from 1 to {MAX_LIMIT}");
@@ -97,9 +83,8 @@ async fn list(
     }
     let before = query.cursor.unwrap_or(Uuid::max());
     // One more than asked for tells whether there is a next page.
-    let mut orders = database
-        .run(async |connection| store::page(connection, query.status, before, limit + 1).await)
-        .await?;
+    let mut orders =
+        database.run(async |connection| store::page(connection, query.status, before, limit + 1).await).await?;
     let full = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = orders.len() > full;
     orders.truncate(full);

@@ -6,11 +6,7 @@ use uuid::Uuid;
 
 use super::{NewOrder, Order, Status};
 
-pub(super) async fn insert(
-    connection: &mut PgConnection,
-    id: Uuid,
-    new: &NewOrder,
-) -> sqlx::Result<Order> {
+pub(super) async fn insert(connection: &mut PgConnection, id: Uuid, new: &NewOrder) -> sqlx::Result<Order> {
     let query = query_as!(
         Order,
         r#"insert into orders (id, item, quantity, amount, currency) values ($1, $2, $3, $4, $5)
@@ -37,10 +33,7 @@ pub(super) async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Resul
 }
 
 /// Cancels an open order; `None` when there is none with this id, or it is not open.
-pub(super) async fn cancel(
-    connection: &mut PgConnection,
-    id: Uuid,
-) -> sqlx::Result<Option<Order>> {
+pub(super) async fn cancel(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Order>> {
     let query = query_as!(
         Order,
         r#"update orders set status = 'cancelled', updated_at = now()
@@ -67,7 +60,7 @@ pub(super) async fn page(
            where ($1::text is null or status = $1) and id < $2
            order by id desc
            limit $3"#,
-        status as Option<Status>,
+        status.map(Status::as_str),
         before,
         limit,
     );

@@ -10,12 +10,7 @@ use service::{admin, database::Database, health::Health, metrics};
 use sqlx::PgPool;
 
 /// Status and body of one request to the admin listener.
-async fn ask(
-    capture: &Capture,
-    database: &Database,
-    health: &Health,
-    request: TestRequest,
-) -> (u16, String) {
+async fn ask(capture: &Capture, database: &Database, health: &Health, request: TestRequest) -> (u16, String) {
     let app = App::new()
         .app_data(web::Data::new(database.clone()))
         .app_data(web::Data::new(health.clone()))
@@ -82,9 +77,7 @@ async fn log_level_and_sampling_can_be_changed_and_refuse_nonsense(pool: PgPool)
     let capture = Capture::start();
     let database = Database::fixed(pool);
     let health = Health::new(database.clone());
-    for (path, default, good, bad) in
-        [("/log-level", "info", "debug", "info=loud"), ("/sampling", "1", "0.25", "2")]
-    {
+    for (path, default, good, bad) in [("/log-level", "info", "debug", "info=loud"), ("/sampling", "1", "0.25", "2")] {
         let get = || TestRequest::get().uri(path);
         let put = |value: &'static str| TestRequest::put().uri(path).set_payload(value);
         assert_eq!(ask(&capture, &database, &health, get()).await, (200, default.into()));

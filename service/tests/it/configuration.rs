@@ -124,9 +124,13 @@ fn a_wrong_database_url_is_refused_without_being_shown() {
 fn a_flag_wins_over_the_environment_the_environment_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings");
-    fs::write(&file, "LISTEN=127.0.0.1:1001\nADMIN_LISTEN=127.0.0.1:1002\nBODY_LIMIT=1003\n").unwrap();
-    let environment =
-        [URL, ("CONFIG_FILE", file.to_str().unwrap()), ("LISTEN", "127.0.0.1:2001"), ("ADMIN_LISTEN", "127.0.0.1:2002")];
+    fs::write(&file, "LISTEN=127.0.0.1:1001\nADMIN_LISTEN=127.0.0.1:1002\n BODY_LIMIT = '1003'\n").unwrap();
+    let environment = [
+        URL,
+        ("CONFIG_FILE", file.to_str().unwrap()),
+        ("LISTEN", "127.0.0.1:2001"),
+        ("ADMIN_LISTEN", "127.0.0.1:2002"),
+    ];
     let (code, config, message) = output(&["--listen", "127.0.0.1:3001", "config"], &environment);
     assert_eq!(code, Some(0), "{message}");
     assert_eq!(shown(&config, "LISTEN"), "LISTEN=127.0.0.1:3001 # flag");
@@ -145,7 +149,7 @@ fn a_bad_file_stops_the_start() {
         ("LISTENING=127.0.0.1:1001", "LISTENING"),
         ("CONFIG_FILE=other", "CONFIG_FILE"),
         ("REQUEST_TIMEOUT=soon", "REQUEST_TIMEOUT"),
-        ("DATABASE_URL=hunter2 spaced", "DATABASE_URL"),
+        ("# a comment\n\nDATABASE_URL: hunter2", "line 3"),
     ] {
         fs::write(&file, text).unwrap();
         let (code, _, message) = output(&["config"], &[("CONFIG_FILE", path)]);
@@ -167,7 +171,7 @@ fn the_template_is_a_file_that_changes_nothing() {
     let lines = template.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| {
         line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     });
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let text = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(text.lines().count(), VARIABLES.len() + 2, "{template}");
     fs::write(&file, text).unwrap();
     let (code, config, message) = output(&["config"], &[("CONFIG_FILE", file.to_str().unwrap())]);

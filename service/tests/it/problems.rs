@@ -68,6 +68,7 @@ async fn a_callers_mistake_gets_a_problem_and_stays_in_the_closing_line(pool: Pg
 
 #[sqlx::test]
 async fn a_wrong_method_is_told_the_right_ones(pool: PgPool) {
+    let _capture = Capture::start();
     let api = start(Database::fixed(pool), LIMITS).await;
     for (method, path, allowed) in [
         (Method::DELETE, "/v1/orders", "GET, POST"),

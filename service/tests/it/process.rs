@@ -29,23 +29,18 @@ async fn requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
     let requests: Vec<_> = (0..20)
         .map(|_| {
             let address = program.public.clone();
-            std::thread::spawn(move || {
-                exchange(&address, "POST", "/v1/orders", &an_order().to_string())
-            })
+            std::thread::spawn(move || exchange(&address, "POST", "/v1/orders", &an_order().to_string()))
         })
         .collect();
     eventually("queries wait for the lock", Duration::from_secs(10), async || {
         let waiting = "select count(*) from pg_stat_activity
                        where wait_event_type = 'Lock' and datname = current_database()";
-        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *lock).await.unwrap() == 10
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 10
     })
     .await;
 
     program.terminate();
-    eventually("readiness is red", Duration::from_secs(2), async || {
-        program.probe("/health/ready").0 == 503
-    })
-    .await;
+    eventually("readiness is red", Duration::from_secs(2), async || program.probe("/health/ready").0 == 503).await;
     assert_eq!(program.probe("/health/live").0, 200);
     eventually("no connection is accepted any more", Duration::from_secs(3), async || {
         std::net::TcpStream::connect(&program.public).is_err()

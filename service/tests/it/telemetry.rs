@@ -32,9 +32,8 @@ async fn line_span_and_metric_of_an_order_agree(pool: PgPool) {
     assert_eq!(server.span_context.trace_id().to_string(), trace_id);
     assert_eq!(server.span_context.span_id().to_string(), line["span_id"].as_str().unwrap());
     assert_eq!(query.parent_span_id, server.span_context.span_id());
-    let holds = |key: &str, value: &str| {
-        server.attributes.iter().any(|a| a.key.as_str() == key && a.value.as_str() == value)
-    };
+    let holds =
+        |key: &str, value: &str| server.attributes.iter().any(|a| a.key.as_str() == key && a.value.as_str() == value);
     assert!(holds("http.route", "/v1/orders") && holds("order_id", order_id), "{server:?}");
 
     let report = capture.report();

@@ -1,8 +1,11 @@
 //! What the tests stand on.
 
-pub(crate) mod api; // the public listener, in this process
-pub(crate) mod cluster; // a Postgres of one's own, to break
-pub(crate) mod program; // the real program
+/// The public listener, in this process.
+pub(crate) mod api;
+/// A Postgres of one's own, to break.
+pub(crate) mod cluster;
+/// The real program.
+pub(crate) mod program;
 
 use std::time::{Duration, Instant};
 

@@ -33,24 +33,20 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it on free ports, and returns when it listens.
     pub(crate) fn serve(database_url: &str, environment: &[(&str, &str)]) -> Self {
-        let fixed =
-            [("DATABASE_URL", database_url), ("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0")];
-        let mut process = command(&[], &fixed)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let fixed = [("DATABASE_URL", database_url), ("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0")];
+        let mut process =
+            command(&[], &fixed).envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let _ = sender.send(serde_json::from_str(&line).expect("a line is JSON"));
+                let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
         let mut program = Self { process, public: String::new(), admin: String::new(), lines };
         let listening = program.line("listening");
-        program.public = listening["listen"].as_str().unwrap().to_owned();
-        program.admin = listening["admin_listen"].as_str().unwrap().to_owned();
+        program.public = listening["listen"].as_str().unwrap().into();
+        program.admin = listening["admin_listen"].as_str().unwrap().into();
         program
     }
 
