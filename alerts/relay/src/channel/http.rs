@@ -1,0 +1,113 @@
+//! Posts to a chat: short timeouts, no redirects, a bounded answer, and never the URL in a text: it is the credential.
+use std::error::Error as _;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Response, Url, redirect};
+use secrecy::ExposeSecret as _;
+
+use super::{Answer, Channel, Verdict};
+use crate::message::Message;
+
+const CONNECT: Duration = Duration::from_secs(2);
+const TOTAL: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// Parts of a URL that are shorter are words such as `services`, not secrets.
+const SHORTEST_SECRET: usize = 6;
+
+/// Sends messages over HTTP.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender(Client);
+
+impl Sender {
+    pub(crate) fn new() -> reqwest::Result<Self> {
+        observability::client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map(Self)
+    }
+
+    /// One attempt.
+    pub(crate) async fn send(&self, channel: &Channel, message: &Message, plain: bool) -> Verdict {
+        let Ok(url) = Url::parse(channel.url.expose_secret()) else {
+            return Verdict::ChannelBroken { why: "its URL is none".into() };
+        };
+        let request = self.0.post(url.clone()).json(&channel.platform.payload(message, plain));
+        // Not through `observability::client`: it records the path, and here the path is the credential.
+        match request.send().await {
+            Ok(response) => match answer(response, &url).await {
+                Ok(answer) => channel.platform.judge(&answer),
+                Err(error) => Verdict::later(describe(error)),
+            },
+            Err(error) => Verdict::later(describe(error)),
+        }
+    }
+}
+
+async fn answer(mut response: Response, url: &Url) -> reqwest::Result<Answer> {
+    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let (status, retry_after) = (response.status().as_u16(), header.and_then(wait));
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend(chunk.into_iter().take(LONGEST_ANSWER - body.len()));
+        if body.len() == LONGEST_ANSWER {
+            break;
+        }
+    }
+    Ok(Answer { status, retry_after, body: mask(&String::from_utf8_lossy(&body), url) })
+}
+
+/// `Retry-After` comes in seconds, or as a date.
+fn wait(value: &str) -> Option<Duration> {
+    let seconds = || value.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let date = || {
+        DateTime::parse_from_rfc2822(value).ok().map(|date| (date.to_utc() - Utc::now()).to_std().unwrap_or_default())
+    };
+    seconds().or_else(date)
+}
+
+/// Error pages like to quote the path that was asked for.
+fn mask(text: &str, url: &Url) -> String {
+    let parts = url.path().split('/').chain(url.query()).filter(|part| part.len() >= SHORTEST_SECRET);
+    parts.fold(text.to_owned(), |text, part| text.replace(part, "***"))
+}
+
+/// The innermost cause says what happened; the outer ones would name the URL.
+fn describe(error: reqwest::Error) -> String {
+    let kind = match () {
+        () if error.is_timeout() => return "no answer in time".into(),
+        () if error.is_connect() => "cannot connect",
+        () => "the connection broke",
+    };
+    let error = error.without_url();
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(|cause| cause.source()) {
+        cause = Some(inner);
+    }
+    cause.map_or_else(|| kind.to_owned(), |cause| format!("{kind}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_read_in_seconds_or_as_a_date() {
+        assert_eq!(wait("30"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("0.5"), Some(Duration::from_millis(500)));
+        assert!(wait("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_hours(1)));
+        assert_eq!(wait("Sat, 01 Jan 2000 00:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
+    }
+
+    #[test]
+    fn an_error_page_that_quotes_the_address_is_masked() {
+        let url = Url::parse("https://hooks.example/services/T0001/SECRETPART?token=hidden").unwrap();
+        let masked = mask("Cannot POST /services/T0001/SECRETPART?token=hidden", &url);
+        assert!(!masked.contains("SECRETPART") && !masked.contains("hidden"), "{masked}");
+    }
+}

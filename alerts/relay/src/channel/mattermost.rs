@@ -1,0 +1,27 @@
+//! Mattermost's incoming webhooks: they answer as Slack's do, and errors as a JSON object.
+use serde_json::Value;
+
+use super::family::{self, Limits};
+use super::{Answer, Platform, Verdict, judge};
+use crate::message::Message;
+
+/// A post holds 16,383 characters and is split beyond; a footer 300.
+const LIMITS: Limits = Limits { text: 4000, body: 4000, field: 2000 };
+
+#[derive(Debug)]
+pub(crate) struct Mattermost;
+
+impl Platform for Mattermost {
+    fn name(&self) -> &'static str {
+        "mattermost"
+    }
+
+    fn payload(&self, message: &Message, plain: bool) -> Value {
+        family::payload(message, plain, &LIMITS)
+    }
+
+    fn judge(&self, answer: &Answer) -> Verdict {
+        judge::by_status(answer)
+            .unwrap_or_else(|| if answer.body.trim() == "ok" { Verdict::Accepted } else { judge::no_success(answer) })
+    }
+}

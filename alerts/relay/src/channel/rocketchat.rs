@@ -1,0 +1,31 @@
+//! Rocket.Chat's incoming integrations: success is a JSON object with `"success": true`.
+use serde_json::Value;
+
+use super::family::{self, Limits};
+use super::{Answer, Platform, Verdict, judge};
+use crate::message::Message;
+
+/// A message holds 5,000 characters unless the server is set otherwise.
+const LIMITS: Limits = Limits { text: 4000, body: 3000, field: 2000 };
+
+#[derive(Debug)]
+pub(crate) struct RocketChat;
+
+impl Platform for RocketChat {
+    fn name(&self) -> &'static str {
+        "rocketchat"
+    }
+
+    fn payload(&self, message: &Message, plain: bool) -> Value {
+        family::payload(message, plain, &LIMITS)
+    }
+
+    fn judge(&self, answer: &Answer) -> Verdict {
+        judge::by_status(answer).unwrap_or_else(|| {
+            match judge::json(answer).and_then(|body| body.get("success")?.as_bool()) {
+                Some(true) => Verdict::Accepted,
+                _ => judge::no_success(answer),
+            }
+        })
+    }
+}

@@ -1,0 +1,29 @@
+"use strict";
+// Fetches the page's live part again whenever the server says that something changed.
+const live = document.getElementById("live");
+const status = document.getElementById("status");
+let open = count();
+
+function count() {
+  return document.querySelector("[data-open]")?.dataset.open;
+}
+
+async function refresh() {
+  let answer;
+  try {
+    answer = await fetch(live.dataset.source);
+  } catch {
+    return;
+  }
+  if (!answer.ok) return;
+  const focused = document.activeElement?.getAttribute("href");
+  live.innerHTML = await answer.text();
+  if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  if (count() !== open) status.textContent = `Open incidents: ${(open = count())}`;
+}
+
+const events = new EventSource("/events");
+events.addEventListener("change", refresh);
+events.addEventListener("tick", refresh);
+events.addEventListener("error", () => { status.textContent = "The relay does not answer. Trying again."; });
+events.addEventListener("open", () => { status.textContent = "Updates by itself."; });

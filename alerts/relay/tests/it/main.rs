@@ -1,0 +1,17 @@
+//! The relay as a program: started, fed, broken and asked from outside.
+/// A local server that answers as chat platforms do, on good days and bad ones.
+mod chat;
+/// Wrong configuration, ports in use, probes.
+mod configuration;
+/// From a notification to an accepted message, whatever the chat answers.
+mod delivery;
+/// The page: what it shows, what it escapes, how it stays live.
+mod inbox;
+/// What is let in, and what is refused and counted.
+mod intake;
+/// What monitoring reads about the relay.
+mod metrics;
+/// An outage that the chat did not live to see, and restarts in the middle.
+mod outage;
+/// Starts the program and speaks to it.
+mod support;
