@@ -19,6 +19,10 @@ pub enum FailureType {
 }
 
 impl FailureType {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::DbDown, Self::DbReadonly, Self::DbPool, Self::Migration, Self::Latency, Self::Errors];
+
     /// The name used everywhere outside this program.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     database::{Database, Settings, migrations, watcher},
     health::Health,
-    metrics::{MIGRATIONS_FAILED, ORDERS_CREATED},
+    metrics,
 };
 
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
@@ -28,8 +28,7 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
     let (listen, admin_listen) = (public.local_addr()?, admin.local_addr()?);
     tracing::info!(%listen, %admin_listen, "listening");
 
-    ORDERS_CREATED.zero([]);
-    MIGRATIONS_FAILED.set([], 0.0);
+    metrics::start_at_zero();
     let database = Database::unknown();
     let health = Health::new(database.clone());
 

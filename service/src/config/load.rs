@@ -2,22 +2,14 @@
 //! with the same message wherever it stands.
 
 use std::{
-    error::Error as _,
     ffi::OsString,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
-use clap::{
-    Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser,
-    builder::Str,
-    error::{ContextKind, ContextValue, Error, ErrorKind},
-    parser::ValueSource,
-};
+use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, builder::Str, parser::ValueSource};
 
-use super::{CONFIG_FILE, Command, Config};
+use super::{CONFIG_FILE, Command, Config, refusal::Refusal};
 
 /// An example service with orders, whose every failure can be seen.
 #[derive(Debug, Parser)]
@@ -51,33 +43,6 @@ pub struct Setting {
     pub origin: &'static str,
 }
 
-/// Why the program does not start.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The command line was wrong, or asked for help.
-    CommandLine(Error),
-    /// A setting is wrong; the message names it.
-    Setting(String),
-}
-
-impl Refusal {
-    /// Tells the user, and says how to exit.
-    #[must_use]
-    pub fn report(&self) -> ExitCode {
-        match self {
-            Self::CommandLine(error) => {
-                // Nothing is left to do when the terminal is gone.
-                let _ = error.print();
-                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-            }
-            Self::Setting(message) => {
-                let _ = writeln!(std::io::stderr(), "{message}");
-                ExitCode::from(2)
-            }
-        }
-    }
-}
-
 /// The program's command line, in which each setting is called by its variable. A variable that is set
 /// but empty counts as not set, as compose files and unit files can hardly leave one out.
 pub(super) fn command() -> clap::Command {
@@ -101,7 +66,8 @@ pub(super) fn variable(argument: &Arg) -> Option<&str> {
 pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let command = command();
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut matches = command.clone().try_get_matches_from(&arguments).map_err(refuse)?;
+    let mut matches =
+        command.clone().try_get_matches_from(&arguments).map_err(|error| Refusal::new(error, &command))?;
     let mut filed = Vec::new();
     if let Some(path) = matches.get_one::<PathBuf>("config_file") {
         filed = file(path, &command)?;
@@ -111,9 +77,9 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
         });
         let flags = filed.iter().map(|(_, flag, value)| format!("--{flag}={value}").into());
         arguments.splice(1..1, flags.collect::<Vec<OsString>>());
-        matches = command.clone().try_get_matches_from(&arguments).map_err(refuse)?;
+        matches = command.clone().try_get_matches_from(&arguments).map_err(|error| Refusal::new(error, &command))?;
     }
-    let cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| Refusal::new(error, &command))?;
     let is_filed = |id: &str| filed.iter().any(|(filed, _, _)| filed == id);
     let settings = command.get_arguments().filter_map(|a| setting(a, &matches, is_filed)).collect();
     Ok(Invocation { command: cli.command.unwrap_or(Command::Serve), config: cli.config, settings })
@@ -170,27 +136,4 @@ fn setting(argument: &Arg, matches: &ArgMatches, is_filed: impl Fn(&str) -> bool
         None => "not set",
     };
     Some(Setting { variable, value, origin })
-}
-
-/// Turns clap's error about a value into one sentence that names the variable.
-fn refuse(error: Error) -> Refusal {
-    let about_value = matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue);
-    let argument = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) if about_value => argument,
-        _ => return Refusal::CommandLine(error),
-    };
-    let Some((_, variable)) = argument.split_once('<') else {
-        return Refusal::CommandLine(error);
-    };
-    let variable = variable.trim_end_matches('>');
-    let value = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) => value.as_str(),
-        _ => "",
-    };
-    let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
-        (Some(source), _) => source.to_string(),
-        (None, Some(ContextValue::Strings(valid))) => format!("use one of {}", valid.join(", ")),
-        _ => "see `service --help`".to_owned(),
-    };
-    Refusal::Setting(format!("{variable}: `{value}` is not valid: {reason}"))
 }

@@ -2,6 +2,7 @@
 //! `CONFIG_FILE`, the file over the default. Nothing else in this service reads the environment.
 
 mod load;
+mod refusal;
 pub mod show;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
@@ -9,7 +10,8 @@ use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration}
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-pub use load::{Invocation, Refusal, Setting, load};
+pub use load::{Invocation, Setting, load};
+pub use refusal::Refusal;
 
 /// Settings of the service, each with its environment variable.
 #[derive(clap::Args, Clone, Debug)]

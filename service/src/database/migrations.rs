@@ -26,6 +26,8 @@ fn migrator() -> Migrator {
 /// Applies what is missing. Only one process does so at a time: sqlx holds an advisory lock meanwhile.
 async fn apply(options: &PgConnectOptions) -> Result<(), MigrateError> {
     let mut connection = PgConnection::connect_with(options).await?;
+    // Else Postgres notes each time that sqlx's own table is there already.
+    sqlx::raw_sql("set client_min_messages = warning").execute(&mut connection).await?;
     migrator().run(&mut connection).await?;
     connection.close().await?;
     Ok(())

@@ -109,8 +109,10 @@ impl Database {
             work(&mut connection).await
         };
         tokio::select! {
+            biased;
             result = query => result.map_err(|error| {
-                if is_lost(&error) {
+                // The watcher should look at once, unless it already knows.
+                if is_lost(&error) && self.is_up() {
                     self.0.suspicion.notify_one();
                 }
                 error.into()

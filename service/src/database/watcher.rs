@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use observability::db;
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Database, Settings, State};
@@ -26,7 +26,8 @@ const HITS_TO_RETURN: u32 = 3;
 
 /// Watches until the process ends.
 pub async fn watch(database: Database, settings: Settings) {
-    let mut probe = Probe { options: settings.connect.clone(), connection: None };
+    // A slow answer is this file's business, not one more line of sqlx's.
+    let mut probe = Probe { options: settings.connect.clone().disable_statement_logging(), connection: None };
     let mut verdict = Verdict::new(Instant::now());
     let mut misses = 0_u32;
     let mut ticks = interval(PERIOD);

@@ -113,6 +113,18 @@ async fn health_and_admin_speak_to_the_running_service(pool: PgPool) {
     assert_eq!(ask(&["admin", "sampling"]), (Some(0), "0.1\n".into()));
 }
 
+#[sqlx::test]
+async fn every_series_is_there_before_its_first_event(pool: PgPool) {
+    let program = Program::serve(&url(&pool), &[]);
+    let metrics = program.probe("/metrics").1;
+    for failure_type in service::failure::FailureType::ALL {
+        let name = failure_type.as_str();
+        let series = format!("app_errors_total{{failure_type=\"{name}\",severity=\"error\"}} 0");
+        assert!(metrics.contains(&series), "{series} is missing in\n{metrics}");
+    }
+    assert!(metrics.contains("\norders_created_total 0\n"), "{metrics}");
+}
+
 #[test]
 fn health_of_a_service_that_does_not_run_is_bad_and_says_so() {
     let output = run(&["health"], &[("ADMIN_LISTEN", "127.0.0.1:1")]);
