@@ -64,7 +64,7 @@ async fn a_message_is_sent_again_until_the_chat_accepts_it() {
 }
 
 const BIG: &str = {
-    const BYTES: [u8; 1_000_000] = [b'x'; 1_000_000];
+    static BYTES: [u8; 1_000_000] = [b'x'; 1_000_000];
     match std::str::from_utf8(&BYTES) {
         Ok(text) => text,
         Err(_) => "",

@@ -63,7 +63,7 @@ async fn an_unauthenticated_webhook_is_refused_and_counted() {
     for token in tokens {
         for path in ["/v1/alertmanager", "/v1/heartbeat"] {
             let request = relay.post(path).json(&firing());
-            let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+            let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
             assert_eq!(request.send().await.unwrap().status().as_u16(), 401, "{token:?}");
         }
     }

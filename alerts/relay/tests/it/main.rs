@@ -1,4 +1,13 @@
 //! The relay as a program: started, fed, broken and asked from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::print_stdout,
+    reason = "a test ends where it fails, helpers included; it shows what it measured; counters are whole numbers"
+)]
+
 /// A local server that answers as chat platforms do, on good days and bad ones.
 mod chat;
 /// Wrong configuration, ports in use, probes.

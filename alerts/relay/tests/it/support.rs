@@ -81,7 +81,7 @@ impl Setup {
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         let (stdout, seen) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
         std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line))
+            stdout.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line));
         });
         let mut relay =
             Relay { child, _folder: Arc::clone(&self.folder), lines, public: String::new(), admin: String::new() };
