@@ -52,10 +52,7 @@ async fn run_cargo(settings: &Settings) -> anyhow::Result<()> {
     for variable in cargo_variables() {
         command.env_remove(variable);
     }
-    let status = command
-        .status()
-        .await
-        .context("cargo is missing: install it with rustup (https://rustup.rs)")?;
+    let status = command.status().await.context("cargo is missing: install it with rustup (https://rustup.rs)")?;
     if !status.success() {
         bail!("service and relay do not build: see above");
     }

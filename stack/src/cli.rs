@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{drills, terminal, verbs::{doctor, down, up, with_postgres}};
+use crate::{
+    drills, terminal,
+    verbs::{doctor, down, up, with_postgres},
+};
 
 const VARIABLES: &str = "\
 Variables:

@@ -49,8 +49,8 @@ struct Environment {
 impl Settings {
     /// Without a command line: what a test or a drill starts from.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
-        let environment = Environment::try_parse_from(["stack"])
-            .context("a variable of the environment cannot be read")?;
+        let environment =
+            Environment::try_parse_from(["stack"]).context("a variable of the environment cannot be read")?;
         Ok(environment.settings)
     }
 
@@ -89,10 +89,7 @@ impl Settings {
     }
 
     pub(crate) fn path(&self) -> Vec<PathBuf> {
-        self.path
-            .iter()
-            .flat_map(|path| std::env::split_paths(path))
-            .collect()
+        self.path.iter().flat_map(|path| std::env::split_paths(path)).collect()
     }
 
     pub(crate) fn cargo(&self) -> OsString {
@@ -115,8 +112,6 @@ pub(crate) fn cargo_variables() -> Vec<OsString> {
     let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
     std::env::vars_os()
         .map(|(name, _)| name)
-        .filter(|name| {
-            name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
-        })
+        .filter(|name| name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))))
         .collect()
 }

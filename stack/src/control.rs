@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -33,10 +34,18 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) enum Request {
     Endpoints,
     Status,
-    Start { component: String },
-    Kill { component: String },
-    Freeze { component: String },
-    Thaw { component: String },
+    Start {
+        component: String,
+    },
+    Kill {
+        component: String,
+    },
+    Freeze {
+        component: String,
+    },
+    Thaw {
+        component: String,
+    },
     /// Answered at once; the stack has stopped when its runner has ended.
     Stop,
 }
@@ -75,7 +84,7 @@ impl Server {
         let path = folder.join(SOCKET);
         // Left by a killed runner; the folder's lock says that none lives.
         let _ = fs::remove_file(&path);
-        let listener = short(folder, UnixListener::bind)?;
+        let listener = UnixListener::bind(through(&File::open(folder)?))?;
         let task = task::spawn(serve(listener, Arc::clone(stack)));
         Ok(Self { path, _task: task })
     }
@@ -134,10 +143,8 @@ async fn answer(request: Request, stack: &Stack) -> Answer {
 
 /// The other side: asks the runner of the stack in `folder`.
 pub(crate) async fn ask(folder: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let no_stack = || format!("no stack is up in {}: `make up` starts one", folder.display());
-    let stream = {
-        let directory = File::open(folder).with_context(no_stack)?;
-        UnixStream::connect(through(&directory)).await.with_context(no_stack)?
+    let Ok(stream) = connect(folder).await else {
+        bail!("no stack is up in {}: `make up` starts one", folder.display());
     };
     let mut stream = BufReader::new(stream);
     let mut text = serde_json::to_vec(request)?;
@@ -168,12 +175,12 @@ pub(crate) async fn stop(folder: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// A socket's path may hold some hundred bytes, a folder's more: the folder is named by an open file of this process.
-fn short<T>(folder: &Path, open: impl FnOnce(PathBuf) -> std::io::Result<T>) -> anyhow::Result<T> {
+async fn connect(folder: &Path) -> io::Result<UnixStream> {
     let directory = File::open(folder)?;
-    Ok(open(through(&directory))?)
+    UnixStream::connect(through(&directory)).await
 }
 
-fn through(directory: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))
+/// A socket's path may hold some hundred bytes, a folder's more: the folder is named by an open file of this process.
+fn through(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
 }

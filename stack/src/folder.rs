@@ -100,7 +100,8 @@ impl Folder {
         }
         let mut bytes = [0; 24];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = digits.concat();
         self.write_secret(name, &secret)?;
         Ok(secret)
     }
@@ -211,7 +212,7 @@ mod tests {
 
         assert_eq!(made.len(), 48);
         assert_eq!(folder.random_secret("token").unwrap(), made);
-        let mode = fs::metadata(folder.path().join("secrets/token")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let file = fs::metadata(folder.path().join("secrets/token")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
 }

@@ -52,14 +52,12 @@ impl Identity {
     pub(crate) fn wrap(self, program: &Path, arguments: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
         let (wrapper, options) = match self {
             Self::Own => return (program.to_owned(), arguments),
-            Self::Mapped => (
-                "unshare",
-                vec!["--user".to_owned(), format!("--map-user={NOBODY}"), format!("--map-group={NOBODY}")],
-            ),
-            Self::Nobody => (
-                "setpriv",
-                vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()],
-            ),
+            Self::Mapped => {
+                ("unshare", vec!["--user".to_owned(), format!("--map-user={NOBODY}"), format!("--map-group={NOBODY}")])
+            }
+            Self::Nobody => {
+                ("setpriv", vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()])
+            }
         };
         let mut all: Vec<OsString> = options.into_iter().map(OsString::from).collect();
         all.push("--".into());

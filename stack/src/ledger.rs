@@ -42,11 +42,7 @@ impl Ledger {
         let runner = Process::current().ok_or_else(|| io::Error::other("/proc is not there"))?;
         let ledger = Self {
             path: path(folder),
-            record: Mutex::new(Record {
-                boot: boot(),
-                runner,
-                components: BTreeMap::new(),
-            }),
+            record: Mutex::new(Record { boot: boot(), runner, components: BTreeMap::new() }),
         };
         ledger.change(|_| ())?;
         Ok(ledger)
@@ -77,10 +73,7 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        let record = self
-            .record
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         if record.components.is_empty() {
             let _ = fs::remove_file(&self.path);
         }
@@ -100,9 +93,7 @@ pub(crate) async fn clean_up(folder: &Path) -> Vec<String> {
     for (_, entry) in &left {
         tree.extend(entry.process.tree());
         entry.process.thaw();
-        entry
-            .process
-            .send(entry.stop.parse().unwrap_or(Signal::SIGTERM));
+        entry.process.send(entry.stop.parse().unwrap_or(Signal::SIGTERM));
     }
     if !wait_gone(&tree, PATIENCE).await {
         for process in tree.clone() {
@@ -130,9 +121,7 @@ fn orphans(folder: &Path) -> Vec<(String, Entry)> {
 }
 
 fn names(left: &[(String, Entry)]) -> Vec<String> {
-    left.iter()
-        .map(|(name, entry)| format!("{name} (process {})", entry.process.pid))
-        .collect()
+    left.iter().map(|(name, entry)| format!("{name} (process {})", entry.process.pid)).collect()
 }
 
 fn read(folder: &Path) -> Option<Record> {

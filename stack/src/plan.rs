@@ -28,10 +28,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    pub(crate) async fn find(
-        settings: &Settings,
-        say: &(dyn Fn(String) + Sync),
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn find(settings: &Settings, say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Self> {
         let (postgres, prometheus, alertmanager) = try_join!(
             programs::find(settings, Program::Postgres, say),
             programs::find(settings, Program::Prometheus, say),
@@ -64,8 +61,7 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Renders the configuration, makes the secrets, and says what to start.
     pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
-        let plays_chat =
-            self.options.chat == ChatChoice::Player || !self.settings.has_chat();
+        let plays_chat = self.options.chat == ChatChoice::Player || !self.settings.has_chat();
         let escalation_url = self.write_secrets(plays_chat)?;
         self.render()?;
         let identity = Identity::unprivileged().await?;
@@ -82,7 +78,13 @@ impl Site<'_> {
         let more = self.environment();
         let components = vec![
             database,
-            relay(&binaries::program(&built, "relay")?, folder, ports, self.unset(), &self.relay_environment(plays_chat))?,
+            relay(
+                &binaries::program(&built, "relay")?,
+                folder,
+                ports,
+                self.unset(),
+                &self.relay_environment(plays_chat),
+            )?,
             service(&binaries::program(&built, "service")?, folder, ports, &database_url_file, &more),
             alertmanager(&self.programs.alertmanager, folder, ports)?,
             prometheus(&self.programs.prometheus.path, folder, ports)?,

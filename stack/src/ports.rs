@@ -175,10 +175,7 @@ fn free() -> anyhow::Result<(u16, File)> {
     std::fs::create_dir_all(&folder)?;
     for _ in 0..ATTEMPTS {
         let port = fastrand::u16(FREE);
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join(port.to_string()))?;
+        let file = File::options().create(true).append(true).open(folder.join(port.to_string()))?;
         match file.try_lock() {
             Ok(()) if can_listen(port) => return Ok((port, file)),
             Ok(()) | Err(TryLockError::WouldBlock) => (),
@@ -194,11 +191,7 @@ fn can_listen(port: u16) -> bool {
 
 fn in_use(role: Role, port: u16) -> String {
     let (name, _) = role.address();
-    let who = listener::of(port).unwrap_or_else(|| {
-        format!("a process of another user (`sudo ss -ltnp 'sport = :{port}'` names it)")
-    });
-    format!(
-        "port {port}, which {name} needs, is taken by {who}: stop that, or set {}=<another port>",
-        role.variable()
-    )
+    let who = listener::of(port)
+        .unwrap_or_else(|| format!("a process of another user (`sudo ss -ltnp 'sport = :{port}'` names it)"));
+    format!("port {port}, which {name} needs, is taken by {who}: stop that, or set {}=<another port>", role.variable())
 }

@@ -56,11 +56,7 @@ impl Process {
         loop {
             let parents: BTreeSet<u32> = tree.iter().map(|process| process.pid).collect();
             let before = tree.len();
-            tree.extend(
-                all.iter()
-                    .filter(|(_, parent)| parents.contains(parent))
-                    .map(|(process, _)| *process),
-            );
+            tree.extend(all.iter().filter(|(_, parent)| parents.contains(parent)).map(|(process, _)| *process));
             if tree.len() == before {
                 return tree;
             }

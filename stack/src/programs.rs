@@ -1,4 +1,4 @@
-//! Finds the programs: in STACK_BIN, on PATH, in the cache; and fills the cache with what is missing.
+//! Finds the programs: in `STACK_BIN`, on `PATH`, in the cache; and fills the cache with what is missing.
 
 use std::{
     path::{Path, PathBuf},
@@ -120,12 +120,7 @@ pub(crate) async fn find(
     bail!(missing(program, &problem, &refused))
 }
 
-async fn look(
-    program: Program,
-    source: &'static str,
-    folder: &Path,
-    refused: &mut Vec<String>,
-) -> Option<Found> {
+async fn look(program: Program, source: &'static str, folder: &Path, refused: &mut Vec<String>) -> Option<Found> {
     for path in program.files().iter().map(|file| folder.join(file)) {
         if !path.is_file() {
             continue;
@@ -139,16 +134,10 @@ async fn look(
 }
 
 async fn ask(program: Program, path: &Path) -> Result<(u32, u32), String> {
-    let output = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
     match timeout(PATIENCE, output).await {
         // Some versions answer on the error output.
-        Ok(Ok(output)) if output.stdout.is_empty() => {
-            program.judge(&String::from_utf8_lossy(&output.stderr))
-        }
+        Ok(Ok(output)) if output.stdout.is_empty() => program.judge(&String::from_utf8_lossy(&output.stderr)),
         Ok(Ok(output)) => program.judge(&String::from_utf8_lossy(&output.stdout)),
         Ok(Err(error)) => Err(format!("cannot be started ({error})")),
         Err(_) => Err("does not answer --version".to_owned()),

@@ -40,8 +40,7 @@ impl Addresses {
     /// Copies the configuration folder `from` to `to`. Targets of parts that do not run are left out.
     pub(crate) fn render(&self, from: &Path, to: &Path, running: &[&str]) -> anyhow::Result<()> {
         fs::create_dir_all(to)?;
-        let entries =
-            fs::read_dir(from).with_context(|| format!("{} is missing", from.display()))?;
+        let entries = fs::read_dir(from).with_context(|| format!("{} is missing", from.display()))?;
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
@@ -52,8 +51,7 @@ impl Addresses {
                     self.render(&path, &copy, running)?;
                 }
             } else if is_wanted(&path, running) {
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("{} is no text", path.display()))?;
+                let text = fs::read_to_string(&path).with_context(|| format!("{} is no text", path.display()))?;
                 fs::write(copy, self.localise(&text)?)?;
             }
         }

@@ -109,11 +109,7 @@ impl Stack {
 }
 
 /// Ends what killed runners left behind, and says so; false when there was nothing.
-pub(crate) async fn clean_up(
-    settings: &Settings,
-    kept: bool,
-    say: &(dyn Fn(String) + Sync),
-) -> anyhow::Result<bool> {
+pub(crate) async fn clean_up(settings: &Settings, kept: bool, say: &(dyn Fn(String) + Sync)) -> anyhow::Result<bool> {
     let mut left = folder::sweep().await?;
     if kept {
         left.extend(ledger::clean_up(&settings.state()).await);

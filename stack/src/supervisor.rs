@@ -71,10 +71,7 @@ impl Supervisor {
         let (ready, _) = watch::channel(BTreeSet::new());
         try_join_all(self.parts.iter().map(|part| async {
             let component = &part.keeper.component;
-            ready
-                .subscribe()
-                .wait_for(|names| component.needs.iter().all(|need| names.contains(need)))
-                .await?;
+            ready.subscribe().wait_for(|names| component.needs.iter().all(|need| names.contains(need))).await?;
             let begun = Instant::now();
             part.keeper.start().await?;
             part.look().await;
@@ -93,8 +90,7 @@ impl Supervisor {
         let mut left: Vec<&Part> = self.parts.iter().collect();
         let mut result = Ok(());
         while !left.is_empty() {
-            let needed: BTreeSet<&str> =
-                left.iter().flat_map(|part| part.keeper.component.needs).copied().collect();
+            let needed: BTreeSet<&str> = left.iter().flat_map(|part| part.keeper.component.needs).copied().collect();
             let (later, now): (Vec<_>, Vec<_>) =
                 left.iter().copied().partition(|part| needed.contains(part.keeper.component.name));
             for stopped in join_all(now.iter().map(|part| part.keeper.order(Order::Stop))).await {

@@ -5,7 +5,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::{Component, Launch, Probe};
-use crate::{folder::Folder, obtain::templates, ports::{Ports, Role}, programs::Found};
+use crate::{
+    folder::Folder,
+    obtain::templates,
+    ports::{Ports, Role},
+    programs::Found,
+};
 
 pub(crate) fn alertmanager(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
     let config = folder.config().join("alerts");
@@ -22,7 +27,7 @@ pub(crate) fn alertmanager(found: &Found, folder: &Folder, ports: &Ports) -> any
     Ok(Component {
         name: "alertmanager",
         needs: &["relay"],
-        meaning: "alerts are raised but reach neither relay nor chat: see its log, then `make up` again",
+        meaning: "alerts are raised but reach neither relay nor chat: see its log; `make down`, then `make up` starts it anew",
         // It looks for the files of `url_file` in the folder it runs in.
         launch: Launch { program, arguments, folder: config, ..Launch::default() },
         cluster: None,

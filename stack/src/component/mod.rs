@@ -83,9 +83,7 @@ async fn ask_http(url: &str, patience: Duration) -> Result<(), String> {
     match client.get(url).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("{url} answers {}", answer.status())),
-        Err(error) if error.is_timeout() => {
-            Err(format!("{url} has not answered for {} s", patience.as_secs()))
-        }
+        Err(error) if error.is_timeout() => Err(format!("{url} has not answered for {} s", patience.as_secs())),
         Err(_) => Err(format!("{url} refuses the connection")),
     }
 }

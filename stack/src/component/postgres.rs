@@ -12,7 +12,12 @@ use nix::sys::signal::Signal;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::{Component, Launch, Probe};
-use crate::{folder::Folder, identity::Identity, ports::{Ports, Role}, programs::Found};
+use crate::{
+    folder::Folder,
+    identity::Identity,
+    ports::{Ports, Role},
+    programs::Found,
+};
 
 /// The service's role, and the name of its database.
 pub(crate) const SERVICE: &str = "orders";
@@ -68,11 +73,11 @@ pub(crate) fn postgres(
     Ok(Component {
         name: "postgres",
         needs: &[],
-        meaning: "orders can be neither read nor written: see its log, then `make up` again",
+        meaning: "orders can be neither read nor written: see its log; `make down`, then `make up` starts it anew",
         launch: Launch { program, arguments, folder: folder.path().to_owned(), ..Launch::default() },
         cluster: Some(cluster),
         ready: Probe::Postgres { program: bin.join("pg_isready"), port },
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
         // SIGTERM would wait for every client.
         stop: Signal::SIGINT,
         restarts: false,
@@ -143,11 +148,7 @@ impl Cluster {
         }
         let output = child.wait_with_output().await?;
         if !output.status.success() {
-            bail!(
-                "{program} failed: {}{}",
-                String::from_utf8_lossy(&output.stderr).trim(),
-                self.hint()
-            );
+            bail!("{program} failed: {}{}", String::from_utf8_lossy(&output.stderr).trim(), self.hint());
         }
         Ok(output)
     }

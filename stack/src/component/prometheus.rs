@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 use nix::sys::signal::Signal;
 
 use super::{Component, Launch, Probe};
-use crate::{folder::Folder, ports::{Ports, Role}};
+use crate::{
+    folder::Folder,
+    ports::{Ports, Role},
+};
 
 pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
     let config = folder.config().join("prometheus");
@@ -28,7 +31,7 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         // An alert that Alertmanager misses is sent again only after the resend delay, and a
         // service that does not listen yet would be reported.
         needs: &["alertmanager", "service"],
-        meaning: "nothing is measured and no alert can be raised: see its log, then `make up` again",
+        meaning: "nothing is measured and no alert can be raised: see its log; `make down`, then `make up` starts it anew",
         launch: Launch {
             program: program.to_owned(),
             arguments: arguments.map(Into::into).to_vec(),
@@ -37,7 +40,7 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         },
         cluster: None,
         ready: Probe::Http(format!("{url}/-/ready")),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
         stop: Signal::SIGTERM,
         restarts: false,
     })

@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use nix::sys::signal::Signal;
 
 use super::{Component, Launch, Probe};
-use crate::{folder::Folder, ports::{Ports, Role}};
+use crate::{
+    folder::Folder,
+    ports::{Ports, Role},
+};
 
 /// The files that name its chats.
 pub(crate) const CHATS: [&str; 5] = [
@@ -40,7 +43,13 @@ pub(crate) fn relay(
         name: "relay",
         needs: &[],
         meaning: "alerts do not reach chat, only the bypass is left: see its log",
-        launch: Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() },
+        launch: Launch {
+            program: program.to_owned(),
+            set,
+            unset,
+            folder: folder.path().to_owned(),
+            ..Launch::default()
+        },
         cluster: None,
         ready: Probe::Http(format!("{}/health/ready", ports.url(Role::RelayAdmin))),
         patience: Duration::from_secs(30),

@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use nix::sys::signal::Signal;
 
 use super::{Component, Launch, Probe};
-use crate::{folder::Folder, ports::{Ports, Role}};
+use crate::{
+    folder::Folder,
+    ports::{Ports, Role},
+};
 
 pub(crate) fn service(
     program: &Path,

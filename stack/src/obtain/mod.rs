@@ -26,9 +26,8 @@ pub(crate) fn folder(program: Program, cache: &Path) -> PathBuf {
 
 /// Puts `program` there.
 pub(crate) async fn obtain(program: Program, cache: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(cache).with_context(|| {
-        format!("{} cannot be made: choose another folder with LOOKOUT_CACHE", cache.display())
-    })?;
+    fs::create_dir_all(cache)
+        .with_context(|| format!("{} cannot be made: choose another folder with LOOKOUT_CACHE", cache.display()))?;
     // Another runner may be at it: the second one waits, and then fetches it again, which is only slow.
     let lock = File::create(cache.join(format!("{}.lock", program.name())))?;
     let lock = tokio::task::block_in_place(|| lock.lock().map(|()| lock))?;

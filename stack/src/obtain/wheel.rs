@@ -1,4 +1,4 @@
-//! PostgreSQL from a Python package that holds nothing but the server.
+//! Postgres from a Python package that holds nothing but the server.
 
 use std::{
     fs,

@@ -32,18 +32,15 @@ fn describe(component: &ComponentStatus, now: DateTime<Utc>) -> String {
     let ComponentStatus { name, healthy, since, restarts, trouble, last_error, log, advice, .. } = component;
     let verdict = if *healthy { "healthy" } else { "UNHEALTHY" };
     let clock = since.with_timezone(&Local).format("%H:%M:%S");
-    let mut text = format!("{name:<13} {verdict:<9} since {clock} ({})", ago(now - since));
-    if *restarts > 0 {
-        text.push_str(&format!(", restarted {restarts} times"));
-    }
-    let mut add = |label: &str, value: &str| text.push_str(&format!("\n    {label:<11} {value}"));
+    let times = if *restarts > 0 { format!(", restarted {restarts} times") } else { String::new() };
+    let mut lines = vec![format!("{name:<13} {verdict:<9} since {clock} ({}){times}", ago(now - since))];
     if let Some(trouble) = trouble {
-        add("trouble:", trouble);
-        add("last error:", last_error.as_deref().unwrap_or("none in its log"));
-        add("log:", &log.display().to_string());
-        add("what to do:", advice);
+        lines.push(format!("    trouble:    {trouble}"));
+        lines.push(format!("    last error: {}", last_error.as_deref().unwrap_or("none in its log")));
+        lines.push(format!("    log:        {}", log.display()));
+        lines.push(format!("    what to do: {advice}"));
     }
-    text
+    lines.join("\n")
 }
 
 fn ago(time: chrono::Duration) -> String {

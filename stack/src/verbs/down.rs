@@ -10,11 +10,13 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let settings = Settings::from_environment()?;
     let folder = settings.state();
     let begun = Instant::now();
-    if control::stop(&folder).await? {
+    let stopped = control::stop(&folder).await?;
+    if stopped {
         say(&format!("Stopped in {:.1} s.", begun.elapsed().as_secs_f64()));
     }
-    if !stack::clean_up(&settings, true, &|line| say(&line)).await? {
-        say("Nothing is left running.");
+    let cleaned = stack::clean_up(&settings, true, &|line| say(&line)).await?;
+    if !stopped && !cleaned {
+        say("Nothing was running.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::bail;
-use tokio::{process::Command, time::{Instant, sleep}};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
 
 use crate::{
     config::Settings,

@@ -1,6 +1,10 @@
 //! `with-postgres`: a command with a database server of its own, gone when the command ends.
 
-use std::{ffi::OsString, os::unix::process::ExitStatusExt, process::{ExitCode, ExitStatus}};
+use std::{
+    ffi::OsString,
+    os::unix::process::ExitStatusExt,
+    process::{ExitCode, ExitStatus},
+};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;

@@ -1,4 +1,10 @@
 //! The end-to-end tests, one module a subject.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy knows a test by its attribute, and takes what tests share for production code"
+)]
 
 // The chat player answers as Slack does, and fails as chats fail.
 mod chat;
@@ -6,3 +12,11 @@ mod chat;
 mod contract;
 // Each drill passes on a fresh stack, within its target.
 mod drills;
+// The native run, as a person uses it: up, down, doctor, and what goes wrong.
+mod native;
+// A drill breaks and repairs exactly what it says.
+mod supervision;
+// A command gets a database of its own.
+mod with_postgres;
+
+mod runner;
