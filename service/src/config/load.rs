@@ -76,7 +76,8 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
             !matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         });
         let flags = filed.iter().map(|(_, flag, value)| format!("--{flag}={value}").into());
-        arguments.splice(1..1, flags.collect::<Vec<OsString>>());
+        let first = arguments.len().min(1);
+        arguments.splice(first..first, flags.collect::<Vec<OsString>>());
         matches = command.clone().try_get_matches_from(&arguments).map_err(|error| Refusal::new(error, &command))?;
     }
     let cli = Cli::from_arg_matches(&matches).map_err(|error| Refusal::new(error, &command))?;

@@ -34,7 +34,7 @@ impl Refusal {
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }
             Self::Setting(message) => {
-                let _ = writeln!(std::io::stderr(), "{message}");
+                let _ = writeln!(std::io::stderr(), "error: {message}");
                 ExitCode::from(2)
             }
         }

@@ -98,7 +98,7 @@ fn settings_that_contradict_each_other_are_refused() {
 fn a_bare_start_says_that_the_database_is_missing() {
     let (code, stdout, message) = output(&[], &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(message.starts_with("DATABASE_URL is not set: give one such as"), "{message}");
+    assert!(message.starts_with("error: DATABASE_URL is not set: give one such as"), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
@@ -115,7 +115,7 @@ fn a_wrong_database_url_is_refused_without_being_shown() {
     ] {
         let (code, _, message) = output(&["check"], &[(variable, value)]);
         assert_eq!(code, Some(1));
-        assert!(message.starts_with(variable), "{message}");
+        assert!(message.starts_with(&format!("error: {variable}")), "{message}");
         assert_eq!(message.contains("hunter2"), value == "/nowhere/hunter2", "{message}");
     }
 }

@@ -6,12 +6,14 @@ use actix_web::http::StatusCode;
 use observability::testing::Capture;
 use service::{
     database::{Database, Settings, watcher},
+    error::ApiError,
     health::Health,
 };
 use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
 
 use crate::support::{
-    api::{LIMITS, an_order, start},
+    api::{Answer, LIMITS, an_order, start},
     cluster::Cluster,
     eventually,
 };
@@ -39,52 +41,36 @@ fn db_up(capture: &Capture) -> Option<String> {
     report.lines().find_map(|line| line.strip_prefix("db_up ")).map(str::to_owned)
 }
 
-/// Breaks the database with a query in flight and requests coming in, checks what they get, mends it,
-/// and checks that everything is as before.
-async fn outage(
-    cluster: &mut Cluster,
-    break_it: fn(&mut Cluster),
-    mend: impl AsyncFnOnce(&mut Cluster),
-    detected_in: Duration,
-) {
-    let capture = Capture::start();
-    let database = watch(cluster.options());
-    let health = Health::new(database.clone());
-    health.start();
-    up(&database).await;
-    assert_eq!(db_up(&capture).as_deref(), Some("1"));
-    let api = start(database.clone(), LIMITS).await;
-    api.an_order().await;
+/// A query that runs for as long as it is let.
+async fn in_flight(database: &Database) -> JoinHandle<Result<(), ApiError>> {
+    let own = database.clone();
+    let query = observability::spawn_local(async move {
+        own.run(async |connection| sqlx::query("select pg_sleep(30)").execute(connection).await.map(drop)).await
+    });
+    let running = "select exists (select from pg_stat_activity where query = 'select pg_sleep(30)')";
+    eventually("the query runs", Duration::from_secs(5), async || {
+        database.run(async |connection| sqlx::query_scalar(running).fetch_one(connection).await).await.unwrap()
+    })
+    .await;
+    query
+}
 
-    let in_flight = {
-        let database = database.clone();
-        observability::spawn_local(async move {
-            database.run(async |connection| sqlx::query("select pg_sleep(30)").execute(connection).await).await
-        })
-    };
-    tokio::task::yield_now().await;
-
-    break_it(cluster);
-    let broken = Instant::now();
+/// Sends requests until the watcher knows: each fails, and none waits long.
+async fn fail_until_detected(database: &Database, create: impl AsyncFn() -> Answer) {
     while database.is_up() {
         let asked = Instant::now();
-        let answer = api.create(&an_order()).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(create().await.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(asked.elapsed() < PATIENCE, "waited {:?}", asked.elapsed());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let detected = broken.elapsed();
-    assert!(detected < detected_in, "detected after {detected:?}");
-    let waiting = Instant::now();
-    assert!(in_flight.await.unwrap().is_err());
-    assert!(waiting.elapsed() < PROMPT, "in flight: {:?}", waiting.elapsed());
-    assert_eq!(health.not_ready(), Some("db_down"));
-    assert_eq!(db_up(&capture).as_deref(), Some("0"));
+}
 
+/// Sends requests while the watcher knows: each is refused at once, with when to try again.
+async fn be_refused_at_once(create: impl AsyncFn() -> Answer) {
     let mut waits = Vec::new();
     for _ in 0..50 {
         let asked = Instant::now();
-        let answer = api.create(&an_order()).await;
+        let answer = create().await;
         waits.push(asked.elapsed());
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.body["type"], "/problems/db_down");
@@ -93,8 +79,34 @@ async fn outage(
     waits.sort();
     // The machine may have paused this test now and then; the service has not.
     assert!(waits[45] < PROMPT, "{waits:?}");
+}
 
-    mend(cluster).await;
+/// Breaks the database with a query in flight and requests coming in, checks what they get, mends it,
+/// and checks that everything is as before.
+async fn outage(break_it: fn(&mut Cluster), mend: impl AsyncFnOnce(&mut Cluster), detected_in: Duration) {
+    let mut cluster = Cluster::start().await;
+    let capture = Capture::start();
+    let database = watch(cluster.options());
+    let health = Health::new(database.clone());
+    health.start();
+    up(&database).await;
+    assert_eq!(db_up(&capture).as_deref(), Some("1"));
+    let api = start(database.clone(), LIMITS).await;
+    api.an_order().await;
+    let in_flight = in_flight(&database).await;
+
+    break_it(&mut cluster);
+    let broken = Instant::now();
+    fail_until_detected(&database, async || api.create(&an_order()).await).await;
+    assert!(broken.elapsed() < detected_in, "detected after {:?}", broken.elapsed());
+    let waiting = Instant::now();
+    assert!(in_flight.await.unwrap().is_err());
+    assert!(waiting.elapsed() < PROMPT, "in flight: {:?}", waiting.elapsed());
+    assert_eq!(health.not_ready(), Some("db_down"));
+    assert_eq!(db_up(&capture).as_deref(), Some("0"));
+    be_refused_at_once(async || api.create(&an_order()).await).await;
+
+    mend(&mut cluster).await;
     let mended = Instant::now();
     up(&database).await;
     assert!(mended.elapsed() < Duration::from_secs(10), "up after {:?}", mended.elapsed());
@@ -103,21 +115,19 @@ async fn outage(
     for _ in 0..20 {
         api.an_order().await;
     }
-    assert_eq!(messages(&capture, "database reached"), 1);
-    assert_eq!(messages(&capture, "database lost"), 1);
-    assert_eq!(messages(&capture, "database back"), 1);
+    for message in ["database reached", "database lost", "database back"] {
+        assert_eq!(messages(&capture, message), 1, "{message}");
+    }
 }
 
 #[actix_web::test]
 async fn a_killed_database_is_noticed_at_once_and_used_again_when_it_is_back() {
-    let mut cluster = Cluster::start().await;
-    outage(&mut cluster, Cluster::kill, async |c| c.run().await, Duration::from_millis(700)).await;
+    outage(Cluster::kill, async |c| c.run().await, Duration::from_millis(700)).await;
 }
 
 #[actix_web::test]
 async fn a_frozen_database_is_noticed_in_two_seconds_and_used_again_when_it_thaws() {
-    let mut cluster = Cluster::start().await;
-    outage(&mut cluster, |c| c.freeze(), async |c| c.thaw(), Duration::from_millis(2300)).await;
+    outage(|c| c.freeze(), async |c| c.thaw(), Duration::from_millis(2300)).await;
 }
 
 #[actix_web::test]

@@ -143,7 +143,7 @@ fn a_port_in_use_is_named_with_its_variable() {
         let output = run(&[], &environment);
         assert_eq!(output.status.code(), Some(1));
         let message = stderr(&output);
-        assert!(message.starts_with(&format!("{variable}: cannot listen on {address}")), "{message}");
+        assert!(message.starts_with(&format!("error: {variable}: cannot listen on {address}")), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
