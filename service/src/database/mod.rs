@@ -6,7 +6,6 @@ pub mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use observability::db;
 use sqlx::{
     Connection as _, PgConnection, PgPool,
@@ -34,7 +33,7 @@ pub struct Settings {
 impl Settings {
     /// What the configuration says about the database.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let connect = config.connect_options().context("no database to use")?;
+        let connect = config.connect_options()?;
         Ok(Self {
             connect: connect.application_name(crate::SERVICE.name),
             max_connections: config.database_max_connections,
