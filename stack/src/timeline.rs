@@ -90,9 +90,10 @@ mod tests {
     fn offsets_stand_in_a_column_and_quotes_below_their_event() {
         let shared = Shared::default();
         let mut timeline = Timeline::new(Box::new(shared.clone()));
-        let zero = Instant::now() + Duration::from_secs(1);
+        let early = Instant::now();
+        let zero = early + Duration::from_millis(5);
         timeline.start(zero);
-        timeline.note(zero - Duration::from_millis(5), "before");
+        timeline.note(early, "before");
         timeline.note(zero + Duration::from_millis(12_340), "after");
         timeline.quote("one\ntwo");
         let printed = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_a_number_and_a_unit() {
-        assert_eq!(duration("4m"), Ok(Duration::from_secs(240)));
+        assert_eq!(duration("4m"), Ok(Duration::from_mins(4)));
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert!(duration("4").is_err());
         assert!(duration("m").is_err());

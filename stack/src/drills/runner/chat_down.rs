@@ -13,6 +13,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(mut episode: Episode<'_>, plan: &Plan) -> anyhow::Result<Outcome> {
     plan.broken.store(true, Ordering::Relaxed);
+    episode.chat_down = true;
     episode.observer.behave(Behaviour::Unavailable).await?;
     episode.timeline.say("chat answers 503 from now on");
     episode.inflict().await?;

@@ -35,6 +35,8 @@ pub(super) struct Episode<'a> {
     pub(super) repair: Instant,
     pub(super) back: Option<Instant>,
     recovered: Option<Instant>,
+    /// Chat is down through the outage.
+    pub(super) chat_down: bool,
     pub(super) outcome: Outcome,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Episode<'a> {
             repair: now,
             back: None,
             recovered: None,
+            chat_down: false,
             outcome: Outcome { drill: fault.name.to_owned(), ..Outcome::default() },
         })
     }
@@ -136,7 +139,7 @@ impl<'a> Episode<'a> {
     /// Repairs, and watches for the first accepted connection and for readiness meanwhile.
     pub(super) async fn repair(&mut self) -> anyhow::Result<()> {
         self.repair = Instant::now();
-        self.timeline.note(self.repair, &format!("repair: {} is started", self.fault.component));
+        self.timeline.note(self.repair, &self.fault.repairing());
         let deadline = self.repair + LATEST;
         let back = async || match self.fault.back {
             Back::Postgres => self.observer.postgres_accepts().await.then(Instant::now),
@@ -163,7 +166,10 @@ impl<'a> Episode<'a> {
         let messages = self.new_messages().await;
         let kinds: Vec<Kind> = messages.iter().map(content::kind).collect();
         self.outcome.messages = messages.len();
-        self.require(kinds == expected, || format!("chat received {kinds:?} instead of {expected:?}"));
+        self.require(kinds == expected, || {
+            let headlines: Vec<String> = messages.iter().map(content::headline).collect();
+            format!("chat received {kinds:?} instead of {expected:?}: {headlines:#?}")
+        });
         let escalated = self.observer.chat().await?.escalations.len().saturating_sub(self.before.escalations.len());
         self.require(escalated == 0, || format!("{escalated} messages went around the relay"));
         let started_after = self.observer.started().await;

@@ -73,22 +73,30 @@ impl Episode<'_> {
         self.timeline.note(Instant::now(), text);
     }
 
-    /// What chat accepted since the drill began.
-    pub(super) async fn new_messages(&self) -> Vec<Message> {
-        let log = self.observer.chat().await.unwrap_or_default();
-        log.messages.into_iter().filter(|message| message.at_ms > self.before.now_ms).collect()
+    /// What chat accepted since the drill began, with their arrival on this process's clock.
+    async fn arrivals(&self) -> anyhow::Result<Vec<(Instant, Message)>> {
+        let log = self.observer.chat().await?;
+        let asked = Instant::now();
+        let new = log.messages.into_iter().filter(|message| message.at_ms > self.before.now_ms && self.counts(message));
+        let arrival = |message: &Message| {
+            asked.checked_sub(Duration::from_millis(log.now_ms.saturating_sub(message.at_ms))).unwrap_or(asked)
+        };
+        Ok(new.map(|message| (arrival(&message), message)).collect())
     }
 
-    /// The first new message that `wanted` accepts, with its arrival on this process's clock.
+    /// While chat is down, that it is down is told as well, and rightly; but it is not what is rehearsed.
+    fn counts(&self, message: &Message) -> bool {
+        !(self.chat_down && content::footer(message).contains("alert_pipeline"))
+    }
+
+    /// The messages of [`Self::arrivals`]; none when chat cannot be asked.
+    pub(super) async fn new_messages(&self) -> Vec<Message> {
+        self.arrivals().await.unwrap_or_default().into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// The first new message that `wanted` accepts, with its arrival.
     async fn message(&self, deadline: Instant, wanted: impl Fn(&Message) -> bool) -> Option<(Instant, Message)> {
-        until(deadline, COARSE, async || {
-            let log = self.observer.chat().await.ok()?;
-            let asked = Instant::now();
-            let from = self.before.now_ms;
-            let message = log.messages.into_iter().find(|message| message.at_ms > from && wanted(message))?;
-            let at = asked.checked_sub(Duration::from_millis(log.now_ms.saturating_sub(message.at_ms)))?;
-            Some((at, message))
-        })
-        .await
+        let ask = async || self.arrivals().await.ok()?.into_iter().find(|(_, message)| wanted(message));
+        until(deadline, COARSE, ask).await
     }
 }

@@ -67,6 +67,13 @@ impl Fault {
         }
     }
 
+    fn repairing(&self) -> String {
+        match self.injury {
+            Injury::Kill => format!("repair: {} is started", self.component),
+            Injury::Freeze => format!("repair: {} is thawed (SIGCONT)", self.component),
+        }
+    }
+
     fn inflicted(&self) -> String {
         match self.injury {
             Injury::Kill => format!("{} killed (SIGKILL to all of its processes)", self.component),
