@@ -61,7 +61,7 @@ impl Capture {
             spans: Spans::to(Arc::new(Collect(Arc::clone(&spans)))),
         };
         let subscriber = tracing::subscriber::set_default(layer::subscriber(Arc::new(core)));
-        panics::install_hook();
+        panics::add_hook();
         Self { lines, spans, report, _subscriber: subscriber, _recorder: recorder }
     }
 
