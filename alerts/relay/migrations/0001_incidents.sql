@@ -28,6 +28,7 @@ CREATE TABLE alerts (
     fingerprint TEXT NOT NULL,
     starts_at INTEGER NOT NULL,
     ends_at INTEGER,
+    heard_at INTEGER NOT NULL, -- when this was last news
     incident_id INTEGER NOT NULL REFERENCES incidents ON DELETE CASCADE,
     PRIMARY KEY (fingerprint, starts_at)
 ) STRICT, WITHOUT ROWID;

@@ -99,7 +99,23 @@ pub(crate) fn code() -> String {
 pub(crate) enum Episode {
     Unknown,
     Firing,
-    Over,
+    /// Its end was news a moment ago.
+    JustOver,
+    LongOver,
+}
+
+/// A notification that its own end has overtaken arrives within this time, if at all.
+const OVERTAKEN: i64 = 15_000;
+
+impl Episode {
+    /// `heard`: how long ago its beginning or its end was news.
+    pub(crate) const fn known(ended: bool, heard: i64) -> Self {
+        match (ended, heard > OVERTAKEN) {
+            (false, _) => Self::Firing,
+            (true, false) => Self::JustOver,
+            (true, true) => Self::LongOver,
+        }
+    }
 }
 
 /// What to do about an alert.
@@ -120,11 +136,16 @@ pub(crate) enum Step {
 /// Decides. `open` says whether an incident of the same identity is open.
 pub(crate) const fn step(status: Status, episode: Episode, open: bool) -> Step {
     match (status, episode, open) {
-        (Status::Firing, Episode::Unknown, false) => Step::Open,
-        (_, Episode::Unknown, true) => Step::Join,
+        // An alert that fires on, long after its end was reported, had not ended: Prometheus had been out of reach, and
+        // Alertmanager took its silence for an end.
+        (Status::Firing, Episode::Unknown | Episode::LongOver, false) => Step::Open,
+        (Status::Firing, Episode::Unknown | Episode::LongOver, true) | (Status::Resolved, Episode::Unknown, true) => {
+            Step::Join
+        }
         (Status::Resolved, Episode::Unknown, false) => Step::TellAfterwards,
         (Status::Resolved, Episode::Firing, _) => Step::End,
-        (Status::Firing, Episode::Firing | Episode::Over, _) | (Status::Resolved, Episode::Over, _) => Step::Nothing,
+        (Status::Firing, Episode::Firing | Episode::JustOver, _)
+        | (Status::Resolved, Episode::JustOver | Episode::LongOver, _) => Step::Nothing,
     }
 }
 
@@ -134,15 +155,18 @@ mod tests {
 
     #[test]
     fn every_combination_has_its_step() {
-        use Episode::{Over, Unknown};
+        use Episode::{JustOver, LongOver, Unknown};
         use Status::{Firing, Resolved};
         let cases = [
             (Firing, Unknown, false, Step::Open),
             (Firing, Unknown, true, Step::Join),
             (Firing, Episode::Firing, true, Step::Nothing),
-            (Firing, Over, false, Step::Nothing),
+            (Firing, JustOver, false, Step::Nothing),
+            (Firing, LongOver, false, Step::Open),
+            (Firing, LongOver, true, Step::Join),
             (Resolved, Episode::Firing, true, Step::End),
-            (Resolved, Over, false, Step::Nothing),
+            (Resolved, JustOver, false, Step::Nothing),
+            (Resolved, LongOver, false, Step::Nothing),
             (Resolved, Unknown, true, Step::Join),
             (Resolved, Unknown, false, Step::TellAfterwards),
         ];

@@ -13,7 +13,7 @@ const PARAGRAPH: usize = 1500;
 /// Banners, open incidents, recent ones.
 pub(crate) fn overview(banners: &[String], open: &[Entry], recent: &[Entry]) -> Markup {
     html! {
-        @for banner in banners { p.banner role="alert" { (banner) } }
+        @for banner in banners { p.banner role="note" { (banner) } }
         section aria-labelledby="open" {
             h2 #open data-open=(open.len()) { "Open (" (open.len()) ")" }
             @if open.is_empty() { p.quiet { "Nothing is broken that anybody has reported." } }

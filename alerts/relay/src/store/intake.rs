@@ -44,16 +44,16 @@ async fn take(
     let open = open_incident(write, &identity).await?;
     let now = time::now();
     let ended = (alert.status == Status::Resolved).then(|| alert.ends(now));
-    match incident::step(alert.status, episode(write, alert).await?, open.is_some()) {
+    match incident::step(alert.status, episode(write, alert, now).await?, open.is_some()) {
         Step::Nothing => {}
         Step::Join => {
             if let Some(incident) = open {
-                add_alert(write, incident, alert, ended).await?;
+                add_alert(write, incident, alert, ended, now).await?;
             }
         }
         Step::Open | Step::TellAfterwards => {
             let incident = add_incident(write, &identity, alert, ended, now).await?;
-            add_alert(write, incident, alert, ended).await?;
+            add_alert(write, incident, alert, ended, now).await?;
             let channels = told(alert, channels);
             add_deliveries(write, incident, Transition::Firing, &channels, now).await?;
             changes.opened.push(alert.starts());
@@ -63,7 +63,7 @@ async fn take(
             }
         }
         Step::End => {
-            if let Some(incident) = end_alert(write, alert, ended.unwrap_or(now)).await? {
+            if let Some(incident) = end_alert(write, alert, ended.unwrap_or(now), now).await? {
                 changes.resolved += resolve_when_over(write, incident, now).await?;
             }
         }
@@ -84,18 +84,14 @@ async fn open_incident(write: &mut Write<'_>, identity: &str) -> sqlx::Result<Op
         .await
 }
 
-async fn episode(write: &mut Write<'_>, alert: &Alert) -> sqlx::Result<Episode> {
-    let known: Option<Option<i64>> =
-        sqlx::query_scalar("SELECT ends_at FROM alerts WHERE fingerprint = ? AND starts_at = ?")
+async fn episode(write: &mut Write<'_>, alert: &Alert, now: i64) -> sqlx::Result<Episode> {
+    let known: Option<(Option<i64>, i64)> =
+        sqlx::query_as("SELECT ends_at, heard_at FROM alerts WHERE fingerprint = ? AND starts_at = ?")
             .bind(alert.fingerprint())
             .bind(alert.starts())
             .fetch_optional(&mut **write)
             .await?;
-    Ok(match known {
-        None => Episode::Unknown,
-        Some(None) => Episode::Firing,
-        Some(Some(_)) => Episode::Over,
-    })
+    Ok(known.map_or(Episode::Unknown, |(ended, heard)| Episode::known(ended.is_some(), now - heard)))
 }
 
 async fn add_incident(
@@ -137,24 +133,28 @@ async fn unused_code(write: &mut Write<'_>) -> sqlx::Result<String> {
     }
 }
 
-async fn add_alert(write: &mut Write<'_>, incident: i64, alert: &Alert, ended: Option<i64>) -> sqlx::Result<()> {
-    let added = sqlx::query("INSERT INTO alerts (fingerprint, starts_at, ends_at, incident_id) VALUES (?, ?, ?, ?)");
-    added
-        .bind(alert.fingerprint())
-        .bind(alert.starts())
-        .bind(ended)
-        .bind(incident)
-        .execute(&mut **write)
-        .await
-        .map(|_| ())
+async fn add_alert(
+    write: &mut Write<'_>,
+    incident: i64,
+    alert: &Alert,
+    ended: Option<i64>,
+    now: i64,
+) -> sqlx::Result<()> {
+    let added = sqlx::query(
+        "INSERT INTO alerts (fingerprint, starts_at, ends_at, heard_at, incident_id) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET ends_at = excluded.ends_at, heard_at = excluded.heard_at, incident_id = excluded.incident_id",
+    );
+    let added = added.bind(alert.fingerprint()).bind(alert.starts()).bind(ended).bind(now).bind(incident);
+    added.execute(&mut **write).await.map(|_| ())
 }
 
 /// Ends the alert, also earlier episodes of it whose end was never reported. Returns its incident.
-async fn end_alert(write: &mut Write<'_>, alert: &Alert, ended: i64) -> sqlx::Result<Option<i64>> {
+async fn end_alert(write: &mut Write<'_>, alert: &Alert, ended: i64, now: i64) -> sqlx::Result<Option<i64>> {
     let over = sqlx::query_scalar(
-        "UPDATE alerts SET ends_at = ? WHERE fingerprint = ? AND starts_at <= ? AND ends_at IS NULL RETURNING incident_id",
+        "UPDATE alerts SET ends_at = ?, heard_at = ? WHERE fingerprint = ? AND starts_at <= ? AND ends_at IS NULL
+         RETURNING incident_id",
     );
-    over.bind(ended).bind(alert.fingerprint()).bind(alert.starts()).fetch_optional(&mut **write).await
+    over.bind(ended).bind(now).bind(alert.fingerprint()).bind(alert.starts()).fetch_optional(&mut **write).await
 }
 
 /// Resolves the incident if none of its alerts fires any more; says how many were resolved.

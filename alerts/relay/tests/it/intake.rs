@@ -135,3 +135,20 @@ async fn a_firing_notification_that_was_overtaken_by_its_end_opens_nothing() {
     let incidents = relay.incidents().await;
     assert_eq!((incidents.len(), &incidents[0]["state"]), (1, &json!("resolved")));
 }
+
+#[tokio::test]
+async fn an_alert_that_fires_on_long_after_its_reported_end_is_told_again() {
+    let setup = Setup::new();
+    let relay = setup.start().await;
+    assert_eq!(relay.notify(&firing()).await, 200);
+    assert_eq!(relay.notify(&resolved()).await, 200);
+    let mut store = SqliteConnection::connect(&setup.store()).await.unwrap();
+    store.execute("UPDATE alerts SET heard_at = heard_at - 60000").await.unwrap();
+    assert_eq!(relay.notify(&resolved()).await, 200);
+    assert_eq!(relay.incidents().await.len(), 1);
+    assert_eq!(relay.notify(&firing()).await, 200);
+    assert_eq!(relay.notify(&firing()).await, 200);
+    let incidents = relay.incidents().await;
+    assert_eq!(incidents.len(), 2, "{incidents:?}");
+    assert_eq!((&incidents[0]["state"], &incidents[1]["state"]), (&json!("open"), &json!("resolved")));
+}

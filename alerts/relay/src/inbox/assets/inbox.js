@@ -8,18 +8,30 @@ function count() {
   return document.querySelector("[data-open]")?.dataset.open;
 }
 
+let fetching = false;
+let again = false;
+
+// One fetch at a time: a burst of changes ends in one more look.
 async function refresh() {
-  let answer;
-  try {
-    answer = await fetch(live.dataset.source);
-  } catch {
-    return;
+  again = true;
+  if (fetching) return;
+  fetching = true;
+  while (again) {
+    again = false;
+    await show();
   }
-  if (!answer.ok) return;
+  fetching = false;
+}
+
+async function show() {
+  const answer = await fetch(live.dataset.source).catch(() => null);
+  if (!answer?.ok) return;
   const focused = document.activeElement?.getAttribute("href");
   live.innerHTML = await answer.text();
   if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
-  if (count() !== open) status.textContent = `Open incidents: ${(open = count())}`;
+  if (count() === open) return;
+  open = count();
+  status.textContent = `Open incidents: ${open}`;
 }
 
 const events = new EventSource("/events");
