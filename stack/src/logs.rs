@@ -15,7 +15,7 @@ const TAIL: u64 = 64 * 1024;
 const KEPT: u64 = 8 * 1024 * 1024;
 
 static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?i)\blevel"?[=:] ?"?(error|fatal|panic)\b|\b(ERROR|FATAL|PANIC): |^error\b|panicked at"#).ok()
+    Regex::new(r#"(?i:\blevel"?[=:] ?"?(error|fatal|panic)\b)|\b(ERROR|FATAL|PANIC): |^[Ee]rror\b|panicked at"#).ok()
 });
 
 /// Opens the log for a process that starts now.

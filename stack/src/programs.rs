@@ -62,6 +62,14 @@ impl Program {
         }
     }
 
+    /// What has to lie beside it.
+    fn company(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["initdb", "pg_isready"],
+            Self::Prometheus | Self::Alertmanager => &[],
+        }
+    }
+
     fn oldest(self) -> (u32, u32) {
         match self {
             Self::Postgres => (15, 0),
@@ -122,7 +130,13 @@ pub(crate) async fn find(
 
 async fn look(program: Program, source: &'static str, folder: &Path, refused: &mut Vec<String>) -> Option<Found> {
     for path in program.files().iter().map(|file| folder.join(file)) {
-        if !path.is_file() {
+        // A link on PATH leads to the folder where the rest is.
+        let Some(path) = path.canonicalize().ok().filter(|path| path.is_file()) else {
+            continue;
+        };
+        let missing = program.company().iter().find(|file| !path.with_file_name(file).is_file());
+        if let Some(missing) = missing {
+            refused.push(format!("{} has no {missing} beside it", path.display()));
             continue;
         }
         match ask(program, &path).await {
