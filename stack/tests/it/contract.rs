@@ -16,7 +16,7 @@ const THIRD_PARTY: [&str; 6] = [
     "up",
 ];
 
-/// Words of PromQL that stand where a metric name could.
+/// Words of `PromQL` that stand where a metric name could.
 const WORDS: [&str; 14] = [
     "and",
     "or",
@@ -90,7 +90,7 @@ fn failure_types() -> BTreeSet<String> {
     rules().iter().filter_map(|rule| rule.labels.get("failure_type").cloned()).collect()
 }
 
-/// The metric names of a PromQL expression: identifiers that are no function, label, string or duration.
+/// The metric names of a `PromQL` expression: identifiers that are no function, label, string or duration.
 fn metric_names(expression: &str) -> BTreeSet<String> {
     let strings = Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#).unwrap();
     let matchers = Regex::new(r"\{[^}]*\}|\[[^\]]*\]").unwrap();
@@ -146,8 +146,8 @@ fn every_failure_type_has_a_rule_test_a_route_and_a_runbook() {
     let routes = fs::read_to_string(repository().join("alerts/rules/tests/routes.tsv")).unwrap();
     for failure_type in failure_types() {
         assert!(tests.contains(&format!("failure_type: {failure_type}")), "{failure_type} has no promtool test");
-        let routed = routes.lines().any(|line| line.split('\t').nth(1) == Some(&failure_type));
-        assert!(routed, "{failure_type} has no row in routes.tsv");
+        let has_route = routes.lines().any(|line| line.split('\t').nth(1) == Some(&failure_type));
+        assert!(has_route, "{failure_type} has no row in routes.tsv");
         let runbook = repository().join(format!("alerts/runbooks/{failure_type}.md"));
         assert!(runbook.exists(), "{failure_type} has no runbook");
     }

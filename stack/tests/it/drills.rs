@@ -1,14 +1,13 @@
 //! The drills, end to end on a fresh stack each: they fail when a message, a link or a target is missed.
 //!
-//! One after the other, because a busy machine would make their figures meaningless.
+//! One after the other, and nothing beside them, because a busy machine would make their figures meaningless.
 
 use stack::drills::{self, Args, Drill};
-use tokio::sync::Mutex;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+use crate::machine;
 
 async fn rehearse(args: Args) {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _machine = machine::alone().await;
     let summary = drills::run(args).await.unwrap();
     assert!(summary.ok, "{:#?}", summary.reasons);
 }

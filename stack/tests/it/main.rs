@@ -19,4 +19,5 @@ mod supervision;
 // A command gets a database of its own.
 mod with_postgres;
 
+mod machine;
 mod runner;

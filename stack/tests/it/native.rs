@@ -5,7 +5,10 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::runner::{Up, anything_uses, eventually, finish, is_alive, run, send, stack};
+use crate::{
+    machine,
+    runner::{Up, anything_uses, eventually, finish, is_alive, run, send, stack},
+};
 
 fn client() -> reqwest::Client {
     stack::http::client(Duration::from_secs(5)).unwrap()
@@ -25,6 +28,7 @@ async fn find_order(service: &str, id: &str) -> u16 {
 
 #[tokio::test]
 async fn ctrl_c_leaves_nothing_and_the_data_is_there_the_next_time() {
+    let _machine = machine::shared().await;
     let up = Up::start(&[]).await;
     let order = create_order(up.link("Service")).await;
     let processes = up.processes();
@@ -50,6 +54,7 @@ async fn ctrl_c_leaves_nothing_and_the_data_is_there_the_next_time() {
 
 #[tokio::test]
 async fn down_stops_what_a_killed_runner_left_behind() {
+    let _machine = machine::shared().await;
     let up = Up::start(&[]).await;
     let processes = up.processes();
     let (_, state) = up.end(Signal::SIGKILL).await;
@@ -66,6 +71,7 @@ async fn down_stops_what_a_killed_runner_left_behind() {
 
 #[tokio::test]
 async fn the_next_up_cleans_up_after_a_killed_runner() {
+    let _machine = machine::shared().await;
     let (_, state) = Up::start(&[]).await.end(Signal::SIGKILL).await;
 
     let up = Up::start_in(state, &[]).await;
@@ -80,6 +86,7 @@ async fn the_next_up_cleans_up_after_a_killed_runner() {
 
 #[tokio::test]
 async fn doctor_names_the_broken_part_and_what_to_do() {
+    let _machine = machine::shared().await;
     let up = Up::start(&[]).await;
     let (healthy, diagnosis) = run(up.state.path(), &["doctor"]).await;
     assert!(healthy, "{diagnosis}");
@@ -101,6 +108,7 @@ async fn doctor_names_the_broken_part_and_what_to_do() {
 
 #[tokio::test]
 async fn a_second_up_in_the_same_folder_is_refused() {
+    let _machine = machine::shared().await;
     let up = Up::start(&[]).await;
 
     let (succeeded, said) = run(up.state.path(), &["up", "--free-ports"]).await;
@@ -111,6 +119,7 @@ async fn a_second_up_in_the_same_folder_is_refused() {
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_who_has_it_and_what_moves_it() {
+    let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -130,6 +139,7 @@ async fn a_taken_port_is_named_with_who_has_it_and_what_moves_it() {
 
 #[tokio::test]
 async fn data_of_another_postgres_stops_the_start() {
+    let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
     let data = state.path().join("data/postgres");
     fs::create_dir_all(&data).unwrap();
@@ -143,6 +153,7 @@ async fn data_of_another_postgres_stops_the_start() {
 
 #[tokio::test]
 async fn without_a_stack_doctor_and_down_say_so() {
+    let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
 
     let (succeeded, said) = run(state.path(), &["doctor"]).await;
@@ -154,6 +165,7 @@ async fn without_a_stack_doctor_and_down_say_so() {
 
 #[tokio::test]
 async fn in_the_background_it_runs_until_down() {
+    let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
 
     let (succeeded, said) = run(state.path(), &["up", "--free-ports", "--detach"]).await;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use stack::{ComponentStatus, Condition, Handle, Options};
 
-use crate::runner::{eventually, send};
+use crate::{
+    machine,
+    runner::{eventually, send},
+};
 
 async fn part(stack: &Handle, name: &str) -> ComponentStatus {
     let status = stack.status().await.unwrap();
@@ -14,6 +17,7 @@ async fn part(stack: &Handle, name: &str) -> ComponentStatus {
 
 #[tokio::test]
 async fn components_are_killed_frozen_and_repaired_one_by_one() {
+    let _machine = machine::shared().await;
     let stack = stack::start(Options::default()).await.unwrap();
 
     stack.kill("postgres").await.unwrap();
@@ -35,6 +39,7 @@ async fn components_are_killed_frozen_and_repaired_one_by_one() {
 
 #[tokio::test]
 async fn a_crashed_service_comes_back_and_a_killed_one_stays_down() {
+    let _machine = machine::shared().await;
     let stack = stack::start(Options::default()).await.unwrap();
     let before = part(&stack, "service").await.pid.unwrap();
 
