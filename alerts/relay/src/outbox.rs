@@ -22,9 +22,17 @@ pub(crate) fn start(relay: &Arc<Relay>, sender: &Sender) -> Vec<JoinHandle<()>> 
         DELIVERY_FAILURES.zero([channel.name()]);
         Worker { relay: Arc::clone(relay), sender: sender.clone(), channel: channel.clone(), held_until: None }
     };
-    relay.channels.iter().map(|channel| observability::spawn(worker(channel).work())).collect()
+    relay.channels.iter().map(|channel| observability::spawn(supervise(worker(channel)))).collect()
 }
 
+/// A channel must not fall silent because one message hit a bug.
+async fn supervise(worker: Worker) {
+    while observability::spawn(worker.clone().work()).await.is_err() {
+        tokio::time::sleep(STORE_PAUSE).await;
+    }
+}
+
+#[derive(Clone)]
 struct Worker {
     relay: Arc<Relay>,
     sender: Sender,

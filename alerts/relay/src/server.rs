@@ -69,7 +69,8 @@ pub async fn start(config: Config, report: Report) -> anyhow::Result<Running> {
     let public = bind("RELAY_LISTEN", config.listen)?;
     let admin = bind("RELAY_ADMIN_LISTEN", config.admin_listen)?;
     let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
-    let warnings = operate::warnings(&config);
+    let (sender, no_certificates) = Sender::new()?;
+    let warnings = operate::warnings(&config).into_iter().chain(no_certificates).collect();
     let relay = Arc::new(Relay {
         store: Store::open(&config.data_dir).await?,
         channels: config.channels,
@@ -81,7 +82,7 @@ pub async fn start(config: Config, report: Report) -> anyhow::Result<Running> {
         bell: Bell::default(),
     });
     intake::declare();
-    let mut workers = outbox::start(&relay, &Sender::new()?);
+    let mut workers = outbox::start(&relay, &sender);
     workers.push(observability::spawn(clean(Arc::clone(&relay))));
     let servers = [serve_public(&relay, public)?, serve_admin(&relay, report, admin)?];
     for warning in &relay.warnings {

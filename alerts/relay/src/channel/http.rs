@@ -21,13 +21,18 @@ const SHORTEST_SECRET: usize = 6;
 pub(crate) struct Sender(Client);
 
 impl Sender {
-    pub(crate) fn new() -> reqwest::Result<Self> {
-        observability::client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map(Self)
+    /// With a warning when the system has no certificates to check chats against: the inbox has to work all the same.
+    pub(crate) fn new() -> reqwest::Result<(Self, Option<&'static str>)> {
+        let builder = || {
+            let builder = observability::client::builder().redirect(redirect::Policy::none());
+            builder.connect_timeout(CONNECT).timeout(TOTAL)
+        };
+        let warning =
+            "No CA certificates were found: chats behind https cannot be reached. Install them or set SSL_CERT_FILE.";
+        match builder().build() {
+            Ok(client) => Ok((Self(client), None)),
+            Err(_) => Ok((Self(builder().tls_certs_only([]).build()?), Some(warning))),
+        }
     }
 
     /// One attempt.

@@ -1,5 +1,6 @@
 //! Wrong configuration, ports in use, probes.
-use super::support::{Setup, client};
+use super::chat::{Chat, OK};
+use super::support::{Setup, client, firing};
 
 /// How the program ends with this configuration, and what it says on standard error.
 fn refused(setup: &Setup, arguments: &[&str]) -> (Option<i32>, String) {
@@ -94,4 +95,18 @@ async fn health_tells_a_ready_relay_from_none() {
     assert_eq!(live.status().as_u16(), 200);
     drop(relay);
     assert!(!setup.output(&["health"]).status.success());
+}
+
+#[tokio::test]
+async fn without_certificates_of_the_system_the_rest_works_and_the_lack_is_said() {
+    let chat = Chat::start(&[OK]).await;
+    let mut setup = Setup::slack(&chat.url);
+    setup.set("SSL_CERT_FILE", "/nowhere");
+    setup.set("SSL_CERT_DIR", "/nowhere");
+    let relay = setup.start().await;
+    relay.notify(&firing()).await;
+    chat.accepted(1).await;
+    assert!(relay.page("/").await.contains("No CA certificates were found"));
+    setup.set("RELAY_ADMIN_LISTEN", relay.admin.trim_start_matches("http://"));
+    assert!(setup.output(&["health"]).status.success());
 }

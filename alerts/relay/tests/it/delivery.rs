@@ -54,13 +54,14 @@ async fn a_message_is_sent_again_until_the_chat_accepts_it() {
         ("no answer", &[Reply::Hang, OK]),
         ("a huge answer", &[Reply::Say(200, "", BIG), OK]),
     ];
-    for (name, replies) in bad_days {
+    let day = async |(name, replies): (&str, &[Reply])| {
         let chat = Chat::start(replies).await;
         let relay = Setup::slack(&chat.url).start().await;
         relay.notify(&firing()).await;
         assert_eq!(chat.accepted(1).await.len(), 1, "{name}");
         assert_eq!(chat.posts().len(), replies.len(), "{name}");
-    }
+    };
+    futures_util::future::join_all(bad_days.map(day)).await;
 }
 
 const BIG: &str = {
