@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks dashboards and data sources without a Grafana: against its published types, by rules of our own, and with the
 # parsers of Prometheus and Loki. What it needs comes into a cache folder, and once.
-#   PROMTOOL   path of promtool, if it is not on PATH
-#   LOKI_URL   a running Loki, which then parses the LogQL
+#   grafana/check/check.sh                   PROMTOOL: path of promtool if not on PATH; LOKI_URL: a Loki to parse LogQL
+#   grafana/check/check.sh live [--help]     runs the queries of all panels: PROMETHEUS_URL, LOKI_URL, JAEGER_URL
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lookout/grafana-check
 
@@ -21,8 +22,8 @@ prepared() { # name, function that fills it, files
 }
 
 install_python() {
-    python3 -m venv "$1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement requirements.txt
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$1" \
+        --requirement requirements.txt
 }
 
 make_schema() {
@@ -30,10 +31,15 @@ make_schema() {
     (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent schema)
 }
 
-python=$(prepared python install_python requirements.txt)/bin/python
+version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PYTHONPATH=$(prepared "python$version" install_python requirements.txt)
+export PYTHONPATH PYTHONDONTWRITEBYTECODE=1
+if [[ ${1:-} == live ]]; then
+    exec python3 live.py "${@:2}"
+fi
 arguments=()
 if command -v npm >/dev/null; then
     schema=$(prepared schema make_schema package.json package-lock.json tsconfig.json dashboard.ts)
     arguments=(--schema "$schema/dashboard.schema.json")
 fi
-PYTHONDONTWRITEBYTECODE=1 exec "$python" check.py "${arguments[@]}"
+exec python3 check.py "${arguments[@]}"

@@ -72,7 +72,7 @@ def strings(value, path=""):
 def escaped(variable, value):
     """One value inside of a query's double quotes: a regular expression only where several may be chosen."""
     if variable.get("multi") or variable.get("includeAll"):
-        return re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\\\1", value)
+        return re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", "\\" * 4))
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
