@@ -41,8 +41,7 @@ impl Sender {
             return Verdict::ChannelBroken { why: "its URL is none".into() };
         };
         let request = self.0.post(url.clone()).json(&channel.platform.payload(message, plain));
-        // Not through `observability::client`: it records the path, and here the path is the credential.
-        match request.send().await {
+        match observability::client::send(channel.name(), request).await {
             Ok(response) => match answer(response, &url).await {
                 Ok(answer) => channel.platform.judge(&answer),
                 Err(error) => Verdict::later(describe(error)),
