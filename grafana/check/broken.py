@@ -1,6 +1,7 @@
 """The checks, checked: a good dashboard, broken in one way at a time."""
 import copy
 
+import agree
 import lint
 import parse
 import schema
@@ -43,22 +44,31 @@ WAYS = (
     ("a misspelt key of a query", lambda d: timeseries(d)["targets"][0], renamed("legendFormat", "legend")),
     ("a misspelt panel option", lambda d: timeseries(d)["options"], renamed("tooltip", "tooltips")),
     ("a misspelt key of the dashboard", lambda d: d, renamed("graphTooltip", "graphTooltips")),
+    # What only a comparison with the rest of the project shows.
+    ("the uid of another dashboard", lambda d: d, put("uid", "service")),
+    ("an export in the newer format", lambda d: d, put("elements", {})),
+    ("a metric that nobody has", lambda d: timeseries(d)["targets"][0], put("expr", "sum(orders_lost_total{})")),
+    ("a link to no dashboard", lambda d: timeseries(d)["fieldConfig"]["defaults"]["links"][0], put("url", "/d/servise")),
+    ("a threshold that no alert has", defaults, put("thresholds", {"mode": "absolute", "steps": [{"color": "red", "value": 7}]})),
+    ("a panel without description", timeseries, put("description", "")),
 )
 
 
-def problems(dashboard, validator, promtool):
-    """All that is wrong with one dashboard, as far as the tools at hand can tell."""
-    yield from lint.problems(dashboard)
+def problems(every, file, validator, promtool):
+    """All that is wrong with one dashboard and its relations to the others, as far as the tools at hand can tell."""
+    yield from lint.problems(every[file])
+    for rule in (lint.names_are_unique, *agree.RULES):
+        yield from rule(every)
     if validator:
-        yield from schema.problems(validator, dashboard)
+        yield from schema.problems(validator, every[file])
     if promtool:
-        yield from parse.promql({"broken": dashboard}, promtool)
+        yield from parse.promql({file: every[file]}, promtool)
 
 
-def results(good, validator, promtool):
+def results(every, file, validator, promtool):
     """(what was broken, whether that was noticed)"""
-    before = set(problems(good, validator, promtool))
+    before = set(problems(every, file, validator, promtool))
     for name, find, damage in WAYS:
-        dashboard = copy.deepcopy(good)
+        dashboard = copy.deepcopy(every[file])
         damage(find(dashboard))
-        yield name, bool(set(problems(dashboard, validator, promtool)) - before)
+        yield name, bool(set(problems({**every, file: dashboard}, file, validator, promtool)) - before)

@@ -55,7 +55,7 @@ def check(outcome, validator, promtool, loki_url):
     else:
         outcome.skip("LogQL parses", "LOKI_URL")
     if validator and promtool:
-        for name, noticed in broken.results(every["overview"], validator, promtool):
+        for name, noticed in broken.results(every, "overview", validator, promtool):
             outcome.add(f"noticed: {name}", () if noticed else ["nothing complained"])
     else:
         outcome.skip("breaking a dashboard is noticed", "node and promtool")

@@ -64,9 +64,9 @@ type Panel =
   | (Common & Kind<'timeseries', timeseries.Options, timeseries.FieldConfig>);
 type Row = Omit<RowPanel, 'panels'> & { panels: Panel[] };
 
-interface Annotation extends Omit<AnnotationQuery, 'datasource'> {
+interface Annotation extends Omit<AnnotationQuery, 'datasource' | 'target'> {
   datasource: Source<'prometheus'>;
-  expr: string;
+  target: { refId: string; expr: string; interval?: string };
   titleFormat?: string;
   textFormat?: string;
   tagKeys?: string;

@@ -88,7 +88,7 @@ def annotations(every, time_range):
         values = choose(dashboard, time_range)
         for annotation in dashboard["annotations"]["list"]:
             try:
-                has_data({}, annotation, time_range, values)
+                has_data({}, {**annotation["target"], "datasource": annotation["datasource"]}, time_range, values)
             except ask.Refused as error:
                 yield f"{uid}, annotation {annotation['name']}: {error}"
 

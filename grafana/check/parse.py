@@ -18,7 +18,7 @@ def expressions(every, kind):
                 yield f"{file}/{panel['id']}/{target['refId']}", dashboards.fill(target["expr"], values)
         for annotation in dashboard.get("annotations", {}).get("list", []):
             if annotation["datasource"]["type"] == kind:
-                yield f"{file}, annotation {annotation['name']}", dashboards.fill(annotation["expr"], values)
+                yield f"{file}, annotation {annotation['name']}", dashboards.fill(annotation["target"]["expr"], values)
 
 
 def promql(every, promtool):
