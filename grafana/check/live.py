@@ -1,7 +1,8 @@
 """Runs every panel's query, its variables filled in, against running data sources, as Grafana would.
 
-Started by check.sh live. PROMETHEUS_URL, LOKI_URL and JAEGER_URL say where the data sources are. A query that returns nothing fails, unless empty-in-health.yml
-lists its panel: with --filled-by <failure type>, run while that failure lasts, exactly those panels must have data.
+Started by check.sh live. PROMETHEUS_URL, LOKI_URL and JAEGER_URL say where the data sources are. A query that returns
+nothing fails, unless empty-in-health.yml lists its panel: with --filled-by <failure type>, run while that failure
+lasts, exactly those panels must have data.
 """
 import argparse
 import os
