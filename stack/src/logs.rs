@@ -26,9 +26,14 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-/// The last `count` lines.
-pub(crate) fn tail(path: &Path, count: usize) -> Vec<String> {
-    let text = end_of(path).unwrap_or_default();
+/// How much there is already, for [`tail`].
+pub(crate) fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// The last `count` lines of those behind `start`.
+pub(crate) fn tail(path: &Path, start: u64, count: usize) -> Vec<String> {
+    let text = end_of(path, start).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let start = lines.len().saturating_sub(count);
     lines.iter().skip(start).map(|line| (*line).to_owned()).collect()
@@ -36,15 +41,17 @@ pub(crate) fn tail(path: &Path, count: usize) -> Vec<String> {
 
 /// The last line that reports an error.
 pub(crate) fn last_error(path: &Path) -> Option<String> {
-    let text = end_of(path).ok()?;
+    let text = end_of(path, 0).ok()?;
     let error = ERROR.as_ref()?;
     text.lines().rev().find(|line| error.is_match(line)).map(str::to_owned)
 }
 
-fn end_of(path: &Path) -> io::Result<String> {
+fn end_of(path: &Path, start: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    // Shorter than before: it was set aside meanwhile.
+    let start = if start > length { 0 } else { start };
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL).max(start)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -136,6 +136,11 @@ impl Ports {
         if !taken.is_empty() {
             bail!("{}", taken.join("\n"));
         }
+        for (index, (role, port)) in wanted.iter().enumerate().filter(|(_, (_, port))| *port != 0) {
+            if let Some((other, _)) = wanted.iter().skip(index + 1).find(|(_, other)| other == port) {
+                bail!("{} and {} are both {port}: choose another for one", role.variable(), other.variable());
+            }
+        }
         Self::reserve(wanted.into_iter())
     }
 

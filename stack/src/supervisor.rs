@@ -10,7 +10,10 @@ use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
 use tokio::{
-    sync::watch,
+    sync::{
+        mpsc::{self, UnboundedReceiver},
+        watch,
+    },
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -34,6 +37,7 @@ pub(crate) type Progress<'a> = &'a (dyn Fn(&str, Duration) + Sync);
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     parts: Arc<Vec<Part>>,
+    notices: tokio::sync::Mutex<UnboundedReceiver<String>>,
     _watch: Task,
 }
 
@@ -54,16 +58,17 @@ impl Supervisor {
     /// Nothing runs yet.
     pub(crate) fn new(components: Vec<Component>, folder: &Folder) -> anyhow::Result<Self> {
         let ledger = Arc::new(Ledger::open(folder.path())?);
+        let (tell, notices) = mpsc::unbounded_channel();
         let mut parts = Vec::new();
         for component in components {
             let log = folder.log(component.name)?;
-            let keeper = Keeper::new(component, log, Arc::clone(&ledger));
+            let keeper = Keeper::new(component, log, Arc::clone(&ledger), tell.clone());
             let health = Health { trouble: Some("it has not started".to_owned()), since: Utc::now() };
             parts.push(Part { keeper, health: Mutex::new(health) });
         }
         let parts = Arc::new(parts);
         let watch = task::spawn(keep_looking(Arc::clone(&parts)));
-        Ok(Self { parts, _watch: watch })
+        Ok(Self { parts, notices: tokio::sync::Mutex::new(notices), _watch: watch })
     }
 
     /// Starts everything, each part as soon as what it needs is ready.
@@ -106,6 +111,14 @@ impl Supervisor {
         match order {
             Order::Start => part.keeper.start().await,
             _ => part.keeper.order(order).await,
+        }
+    }
+
+    /// The next crash, in a sentence.
+    pub(crate) async fn notice(&self) -> String {
+        match self.notices.lock().await.recv().await {
+            Some(notice) => notice,
+            None => std::future::pending().await,
         }
     }
 

@@ -13,7 +13,10 @@ use chrono::Utc;
 use nix::sys::signal::Signal;
 use tokio::{
     process::Child,
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, UnboundedSender},
+        watch,
+    },
     time::{Instant, sleep_until, timeout},
 };
 
@@ -35,13 +38,21 @@ pub(super) struct Life {
     log: PathBuf,
     ledger: Arc<Ledger>,
     view: watch::Sender<View>,
+    /// Crashes, for the person who watches.
+    notices: UnboundedSender<String>,
     child: Option<Child>,
     restart_at: Option<Instant>,
 }
 
 impl Life {
-    pub(super) fn new(component: Arc<Component>, log: PathBuf, ledger: Arc<Ledger>, view: watch::Sender<View>) -> Self {
-        Self { component, log, ledger, view, child: None, restart_at: None }
+    pub(super) fn new(
+        component: Arc<Component>,
+        log: PathBuf,
+        ledger: Arc<Ledger>,
+        view: watch::Sender<View>,
+        notices: UnboundedSender<String>,
+    ) -> Self {
+        Self { component, log, ledger, view, notices, child: None, restart_at: None }
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
@@ -67,7 +78,13 @@ impl Life {
 
     async fn obey(&mut self, order: Order) -> anyhow::Result<()> {
         self.restart_at = None;
-        let process = self.view.borrow().process;
+        let mut process = self.view.borrow().process;
+        if process.is_some_and(|process| !process.is_alive()) {
+            // It crashed a moment ago, and an order is stronger than a restart.
+            let _ = wait(self.child.as_mut()).await;
+            self.gone(Condition::Down, "crashed".to_owned());
+            process = None;
+        }
         match (order, process) {
             (Order::Start | Order::Thaw, Some(process)) => {
                 process.thaw();
@@ -80,7 +97,6 @@ impl Life {
                 process.freeze();
                 self.publish(Condition::Frozen, Some(process), None);
             }
-            // It may have crashed a moment ago: now it stays down.
             (Order::Stop | Order::Kill, None) => self.publish(Condition::Down, None, None),
             (Order::Freeze | Order::Thaw, None) => bail!("{} is not running", self.component.name),
         }
@@ -141,6 +157,10 @@ impl Life {
 
     fn crashed(&mut self, status: io::Result<ExitStatus>) {
         let how = status.map_or_else(|error| error.to_string(), |status| format!("ended with {status}"));
+        let then =
+            if self.component.restarts { "is started again" } else { "stays down: `make doctor` says what to do" };
+        // Without a listener there is nobody to tell.
+        let _ = self.notices.send(format!("{} {how}, and {then}", self.component.name));
         if self.component.restarts {
             self.restart_at = Some(Instant::now() + RESTART_AFTER);
             self.gone(Condition::Restarting, how);

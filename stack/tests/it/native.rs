@@ -138,6 +138,50 @@ async fn a_taken_port_is_named_with_who_has_it_and_what_moves_it() {
 }
 
 #[tokio::test]
+async fn two_parts_cannot_have_one_port() {
+    let state = tempfile::tempdir().unwrap();
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port().to_string()
+    };
+    let mut up = stack(state.path(), &["up"]);
+    for variable in ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES"] {
+        up.env(format!("{variable}_PORT"), "0");
+    }
+
+    let (succeeded, said) = finish(up.env("RELAY_PORT", &port).env("CHAT_PORT", &port)).await;
+
+    assert!(!succeeded && said.contains("RELAY_PORT and CHAT_PORT are both"), "{said}");
+}
+
+#[tokio::test]
+async fn a_missing_program_is_said_with_the_way_to_get_it() {
+    let state = tempfile::tempdir().unwrap();
+    let mut command = stack(state.path(), &["with-postgres", "--", "true"]);
+    command.env("STACK_BIN", state.path()).env("PATH", state.path()).env("LOOKOUT_CACHE", state.path());
+
+    let (succeeded, said) = finish(&mut command).await;
+
+    assert!(!succeeded);
+    for part in ["PostgreSQL 15.0 or later was not found", "install python3", "PATH", "STACK_BIN"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_does_not_start_is_shown_with_its_last_lines_and_stops_the_others() {
+    let state = tempfile::tempdir().unwrap();
+    // A folder in the place of the relay's store.
+    fs::create_dir_all(state.path().join("data")).unwrap();
+    fs::write(state.path().join("data/relay"), "not a folder").unwrap();
+
+    let (succeeded, said) = run(state.path(), &["up", "--free-ports"]).await;
+
+    assert!(!succeeded && said.contains("relay ended with") && said.contains("RELAY_DATA_DIR"), "{said}");
+    assert!(!anything_uses(state.path()));
+}
+
+#[tokio::test]
 async fn data_of_another_postgres_stops_the_start() {
     let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
