@@ -10,12 +10,15 @@ use super::{
     observer::{Alert, Observer, Readiness, until},
     pulse::Pulse,
     requests,
+    stalls::Stalls,
 };
 use crate::{Handle, chat::Log, load::Load, timeline::Timeline};
 
 const REQUESTS_PER_SECOND: u32 = 20;
 /// Long enough to measure how much a target was missed by.
 pub(super) const LATEST: Duration = Duration::from_mins(1);
+/// The fast lane's scrape interval.
+const SCRAPE: Duration = Duration::from_secs(1);
 const FINE: Duration = Duration::from_millis(10);
 pub(super) const COARSE: Duration = Duration::from_millis(100);
 
@@ -26,6 +29,7 @@ pub(super) struct Episode<'a> {
     pub(super) timeline: &'a mut Timeline,
     load: Load,
     pulse: Pulse,
+    stalls: Stalls,
     started_before: Option<f64>,
     /// What chat and the bypass had received before.
     pub(super) before: Log,
@@ -58,6 +62,7 @@ impl<'a> Episode<'a> {
             stack,
             fault,
             pulse: Pulse::watch(observer.clone()),
+            stalls: Stalls::watch(),
             observer,
             timeline,
             load,
@@ -93,6 +98,8 @@ impl<'a> Episode<'a> {
     }
 
     pub(super) async fn inflict(&mut self) -> anyhow::Result<()> {
+        // Green was seen through scrapes: without this, every fault would come at the same moment between two of them.
+        tokio::time::sleep(SCRAPE.mul_f64(fastrand::f64())).await;
         self.zero = Instant::now();
         self.zero_wall = Utc::now();
         self.timeline.start(self.zero);
@@ -180,6 +187,7 @@ impl<'a> Episode<'a> {
             recovered: self.recovered,
             samples: self.load.finish().await,
             pulse_lost: self.pulse.lost(self.zero),
+            stalls: self.stalls.seen(),
             started_before: self.started_before,
             started_after,
         };
