@@ -66,6 +66,12 @@ fn plain(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
+/// The first link in a text, without the punctuation that ends a sentence.
+pub(super) fn first_link(text: &str) -> Option<&str> {
+    let found = LINK.as_ref()?.find(text)?;
+    Some(found.as_str().trim_end_matches(['.', ',', ')']))
+}
+
 fn collect_links(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Log, Message};
+use super::{Log, Message, message};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --muted: #777; }
@@ -45,12 +45,28 @@ fn article(message: &Message) -> Markup {
     html! {
         article style=[bar] {
             p.muted { (message.received_at.format("%Y-%m-%d %H:%M:%S%.3f UTC")) }
-            pre { (message.text()) }
-            @for link in message.links() {
-                div { a href=(link) rel="noreferrer" { (link) } }
+            pre {
+                @for (text, link) in with_links(&message.text()) {
+                    (text)
+                    @if let Some(link) = link { a href=(link) rel="noreferrer" { (link) } }
+                }
             }
         }
     }
+}
+
+/// The text in pieces, each with the link that follows it.
+fn with_links(text: &str) -> Vec<(&str, Option<&str>)> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(link) = message::first_link(rest)
+        && let Some((before, after)) = rest.split_once(link)
+    {
+        pieces.push((before, Some(link)));
+        rest = after;
+    }
+    pieces.push((rest, None));
+    pieces
 }
 
 /// The attachment's colour, when it is one; anything else could carry style of its own.
@@ -66,6 +82,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn links_in_the_text_can_be_followed() {
+        let body = json!({ "text": "see http://127.0.0.1:1/a?b=1&c=2, then wait" });
+        let message = Message { at_ms: 0, received_at: Utc::now(), body };
+        let page = render(&Log { messages: vec![message], ..Log::default() });
+        assert!(page.contains("see <a href=\"http://127.0.0.1:1/a?b=1&amp;c=2\" rel=\"noreferrer\">"), "{page}");
+        assert!(page.contains("</a>, then wait"));
+    }
 
     #[test]
     fn markup_in_a_message_cannot_break_the_page() {
