@@ -24,6 +24,7 @@ drill: ## break something and see it told: NAME=db_down, db_frozen, service_down
 
 .PHONY: test lint
 test: ## everything that fits in a quarter of an hour
+	@$(STACK) check-alerts
 	@$(STACK) with-postgres -- cargo test --workspace
 
 lint: ## formatting, lints, docs, one opentelemetry, licences

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     drills, terminal,
-    verbs::{doctor, down, up, with_postgres},
+    verbs::{check_alerts, doctor, down, up, with_postgres},
 };
 
 const VARIABLES: &str = "\
@@ -14,6 +14,7 @@ Variables:
   STACK_BIN          a folder with programs (prometheus, alertmanager, postgres/bin/...), asked before PATH
   LOOKOUT_STATE      the folder of data, logs and secrets [.lookout in the repository]
   LOOKOUT_CACHE      the folder of obtained programs [~/.cache/lookout, as root /var/cache/lookout]
+  STACK_REQUIRE      `all`: nothing may be skipped for want of a program
   ESCALATION_URL     where alerts go that the relay did not deliver
   SLACK_WEBHOOK_URL_FILE and the like    a real chat, instead of the local player
   PUBLIC_URL_RELAY, PUBLIC_URL_PROMETHEUS    what links in messages begin with";
@@ -36,6 +37,8 @@ enum Verb {
     Doctor,
     /// Break one thing on purpose, and check what people are told about it
     Drill(drills::Args),
+    /// Check rules and routes and run their tests, with the versions in use and with the oldest supported
+    CheckAlerts,
     /// Run a command with `DATABASE_URL` set to a Postgres of its own, thrown away afterwards
     WithPostgres(with_postgres::Args),
 }
@@ -47,6 +50,7 @@ pub async fn run() -> ExitCode {
         Verb::Down => down::run().await,
         Verb::Doctor => doctor::run().await,
         Verb::Drill(args) => drills::run(args).await.map(|summary| succeed(summary.ok)),
+        Verb::CheckAlerts => check_alerts::run().await.map(succeed),
         Verb::WithPostgres(args) => with_postgres::run(args).await,
     };
     result.unwrap_or_else(|error| {

@@ -32,6 +32,9 @@ pub(crate) struct Settings {
     public_url_relay: Option<String>,
     #[arg(long, env = "PUBLIC_URL_PROMETHEUS")]
     public_url_prometheus: Option<String>,
+    /// `all`: what would be skipped for want of a program is a failure
+    #[arg(long, env = "STACK_REQUIRE")]
+    require: Option<String>,
     #[arg(long, env = "PATH")]
     path: Option<OsString>,
     #[arg(long, env = "HOME")]
@@ -72,6 +75,10 @@ impl Settings {
 
     pub(crate) fn escalation_url(&self) -> Option<String> {
         self.escalation_url.clone().filter(|url| !url.is_empty())
+    }
+
+    pub(crate) fn requires_all(&self) -> bool {
+        self.require.as_deref() == Some("all")
     }
 
     pub(crate) fn has_chat(&self) -> bool {

@@ -104,7 +104,6 @@ pub(crate) async fn find(
     say: &(dyn Fn(String) + Sync),
 ) -> anyhow::Result<Found> {
     let mut refused = Vec::new();
-    let cache = settings.cache().join("programs");
     let mut places = Vec::new();
     places.extend(settings.stack_bin().map(|folder| ("STACK_BIN", folder)));
     places.extend(settings.path().into_iter().map(|folder| ("PATH", folder)));
@@ -113,6 +112,17 @@ pub(crate) async fn find(
             return Ok(found);
         }
     }
+    cached(settings, program, refused, say).await
+}
+
+/// Finds `program` in the cache, or obtains it, whatever else this machine has.
+pub(crate) async fn cached(
+    settings: &Settings,
+    program: Program,
+    mut refused: Vec<String>,
+    say: &(dyn Fn(String) + Sync),
+) -> anyhow::Result<Found> {
+    let cache = settings.cache().join("programs");
     let folder = obtain::folder(program, &cache);
     if let Some(found) = look(program, "cache", &folder, &mut refused).await {
         return Ok(found);

@@ -1,5 +1,6 @@
 //! What the runner can be told to do, one file each.
 
+pub(crate) mod check_alerts;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod up;
