@@ -100,18 +100,23 @@ pub fn trace_id() -> Option<String> {
     current().map(|request| request.trace_id.to_string())
 }
 
+/// The current position in the request's trace, as a `traceparent` header has it: to be kept beside
+/// work that is left for later, and given to [`job`](crate::job) then.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    let (request, child) = current_with_child()?;
+    let span_id = child.map_or(request.span_id, |child| child.0);
+    let flags = u8::from(request.sampled);
+    Some(format!("00-{}-{span_id}-{flags:02x}", request.trace_id))
+}
+
 /// The headers that carry this request on to the service it calls.
 #[must_use]
 pub fn propagation_headers() -> Vec<(&'static str, String)> {
-    let Some((request, child)) = current_with_child() else {
+    let (Some(request), Some(traceparent)) = (current(), traceparent()) else {
         return Vec::new();
     };
-    let span_id = child.map_or(request.span_id, |child| child.0);
-    let flags = u8::from(request.sampled);
-    let mut headers = vec![
-        ("traceparent", format!("00-{}-{span_id}-{flags:02x}", request.trace_id)),
-        ("x-request-id", request.request_id.clone()),
-    ];
+    let mut headers = vec![("traceparent", traceparent), ("x-request-id", request.request_id.clone())];
     let state = request.tracestate.clone().map(|state| ("tracestate", state));
     let baggage = request.baggage.clone().map(|baggage| ("baggage", baggage));
     headers.extend(state.into_iter().chain(baggage));

@@ -43,6 +43,7 @@ pub mod testing;
 pub mod traces;
 
 mod init;
+mod job;
 mod layer;
 mod line;
 mod panics;
@@ -54,5 +55,6 @@ mod task;
 mod writer;
 
 pub use init::{InitError, Service, Telemetry, init};
+pub use job::job;
 pub use settings::{LogFormat, Settings};
 pub use task::{spawn, spawn_blocking, spawn_local};

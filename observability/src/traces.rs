@@ -1,12 +1,13 @@
 //! Spans on their way out: ids, sampling, the bounded queue, OTLP. Every span that is lost is counted.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{SpanId, TraceId};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -14,6 +15,7 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, IdGenerator, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor,
 };
 
+use crate::context::Request;
 use crate::init::{InitError, Service};
 use crate::layer;
 use crate::logs::once_a_minute;
@@ -74,6 +76,36 @@ pub(crate) fn new_trace_id() -> TraceId {
 /// A random, valid span id.
 pub(crate) fn new_span_id() -> SpanId {
     SpanId::from(fastrand::u64(1..))
+}
+
+/// The span of a request or a job that ends now, with the fields it was given.
+pub(crate) fn root(
+    request: &Request,
+    span_kind: SpanKind,
+    name: Cow<'static, str>,
+    start_time: SystemTime,
+) -> SpanData {
+    let context =
+        SpanContext::new(request.trace_id, request.span_id, TraceFlags::SAMPLED, false, TraceState::default());
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fields = |fields: &[(&'static str, serde_json::Value)]| -> Vec<_> {
+        fields.iter().map(|(key, value)| KeyValue::new(*key, text(value))).collect()
+    };
+    SpanData {
+        span_context: context,
+        parent_span_id: request.parent.map_or(SpanId::INVALID, |parent| parent.span_id),
+        parent_span_is_remote: request.parent.is_some(),
+        span_kind,
+        name,
+        start_time,
+        end_time: SystemTime::now(),
+        attributes: request.with_fields(fields),
+        dropped_attributes_count: 0,
+        events: opentelemetry_sdk::trace::SpanEvents::default(),
+        links: opentelemetry_sdk::trace::SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::builder("observability").build(),
+    }
 }
 
 thread_local! {

@@ -6,15 +6,15 @@ use std::time::{Instant, SystemTime};
 
 use actix_web::dev::{ResourceMap, ServiceRequest};
 use actix_web::http::{Method, StatusCode, Uri};
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanKind, Status};
 use tracing::Span;
 
 use super::{ACTIVE_REQUESTS, APP_ERRORS, Failure, REQUEST_DURATION, Severity};
 use crate::context::Request;
 use crate::layer;
 use crate::metrics::intern;
+use crate::traces;
 
 /// The client went away before the answer was complete (nginx's number; HTTP has none).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -115,47 +115,25 @@ impl Ending {
     }
 
     fn send_span(&self, route: &'static str, status: u16, error_type: &'static str, end_time: SystemTime) {
-        let request = &self.request;
-        let mut attributes = vec![
+        let name = if route == "unmatched" { self.method.into() } else { format!("{} {route}", self.method).into() };
+        let mut span = traces::root(&self.request, SpanKind::Server, name, self.start_time);
+        span.end_time = end_time;
+        span.attributes.extend([
             KeyValue::new("http.request.method", self.method),
             KeyValue::new("url.path", self.uri.path().to_owned()),
             KeyValue::new("http.response.status_code", i64::from(status)),
-            KeyValue::new("request_id", request.request_id.clone()),
-        ];
+            KeyValue::new("request_id", self.request.request_id.clone()),
+        ]);
         if route != "unmatched" {
-            attributes.push(KeyValue::new("http.route", route));
+            span.attributes.push(KeyValue::new("http.route", route));
         }
         if !error_type.is_empty() {
-            attributes.push(KeyValue::new("error.type", error_type));
+            span.attributes.push(KeyValue::new("error.type", error_type));
         }
-        request.with_fields(|fields| {
-            let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            attributes.extend(fields.iter().map(|(key, value)| KeyValue::new(*key, text(value))));
-        });
         // The caller is at fault for a 4xx, so the server's span stays unset: OpenTelemetry's rule.
-        let failed = status >= 500 || self.failure.as_ref().is_some_and(|failure| failure.severity == Severity::Error);
-        let cause = self.failure.as_ref().map(|failure| failure.cause.clone()).unwrap_or_default();
-        let span = SpanData {
-            span_context: SpanContext::new(
-                request.trace_id,
-                request.span_id,
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::default(),
-            ),
-            parent_span_id: request.parent.map_or(SpanId::INVALID, |parent| parent.span_id),
-            parent_span_is_remote: request.parent.is_some(),
-            span_kind: SpanKind::Server,
-            name: if route == "unmatched" { self.method.into() } else { format!("{} {route}", self.method).into() },
-            start_time: self.start_time,
-            end_time,
-            attributes,
-            dropped_attributes_count: 0,
-            events: opentelemetry_sdk::trace::SpanEvents::default(),
-            links: opentelemetry_sdk::trace::SpanLinks::default(),
-            status: if failed { Status::error(cause) } else { Status::Unset },
-            instrumentation_scope: InstrumentationScope::builder("observability").build(),
-        };
+        if status >= 500 || self.failure.as_ref().is_some_and(|failure| failure.severity == Severity::Error) {
+            span.status = Status::error(self.failure.as_ref().map(|failure| failure.cause.clone()).unwrap_or_default());
+        }
         layer::current(|core| core.spans.end(span));
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use observability::testing::Capture;
-use observability::{client, db, http};
+use observability::{client, context, db, http};
 use opentelemetry::trace::SpanKind;
 use tokio::sync::Mutex;
 
@@ -86,4 +86,36 @@ async fn an_unsampled_request_makes_no_child_spans_but_its_queries_are_counted()
     ] {
         assert!(report.contains(series), "{series} in {report}");
     }
+}
+
+#[actix_web::test]
+async fn a_job_is_a_trace_of_its_own_that_links_to_its_cause() {
+    let capture = Capture::start();
+    let cause = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    observability::job("settle payment", Some(cause), async {
+        context::put("order_id", "o-1");
+        db::observe("UPDATE", "orders", async { sqlx::Result::Ok(()) }).await.unwrap();
+        tracing::info!("settled");
+    })
+    .await;
+
+    let spans = capture.spans();
+    let [query, job] = spans.as_slice() else { panic!("not two spans: {spans:?}") };
+    assert_eq!((job.name.as_ref(), &job.span_kind), ("settle payment", &SpanKind::Internal));
+    assert_eq!(query.parent_span_id, job.span_context.span_id());
+    let [link] = job.links.links.as_slice() else { panic!("not one link: {:?}", job.links) };
+    assert_eq!(link.span_context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(link.span_context.span_id().to_string(), "00f067aa0ba902b7");
+    let line = &capture.lines()[0];
+    assert_eq!(line["trace_id"], job.span_context.trace_id().to_string());
+    assert_eq!((line["order_id"].as_str(), line["linked_trace_id"].as_str()), (Some("o-1"), Some(&cause[3..35])));
+}
+
+#[actix_web::test]
+async fn a_job_whose_cause_was_not_sampled_has_ids_and_no_spans() {
+    let capture = Capture::start();
+    let cause = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    observability::job("settle payment", Some(cause), async { tracing::info!("settled") }).await;
+    assert_eq!(capture.spans().len(), 0);
+    assert_eq!(capture.lines()[0]["trace_id"].as_str().map(str::len), Some(32));
 }
