@@ -10,7 +10,6 @@ use super::{
     observer::{Alert, Observer, Readiness, until},
     pulse::Pulse,
     requests,
-    stalls::Stalls,
 };
 use crate::{Handle, chat::Log, load::Load, timeline::Timeline};
 
@@ -29,7 +28,6 @@ pub(super) struct Episode<'a> {
     pub(super) timeline: &'a mut Timeline,
     load: Load,
     pulse: Pulse,
-    stalls: Stalls,
     started_before: Option<f64>,
     /// What chat and the bypass had received before.
     pub(super) before: Log,
@@ -62,7 +60,6 @@ impl<'a> Episode<'a> {
             stack,
             fault,
             pulse: Pulse::watch(observer.clone()),
-            stalls: Stalls::watch(),
             observer,
             timeline,
             load,
@@ -187,11 +184,11 @@ impl<'a> Episode<'a> {
             recovered: self.recovered,
             samples: self.load.finish().await,
             pulse_lost: self.pulse.lost(self.zero),
-            stalls: self.stalls.seen(),
             started_before: self.started_before,
             started_after,
         };
         self.timeline.say(&requests::describe(&evidence));
+        self.outcome.refused_ms = requests::refused_ms(&evidence);
         self.require_all((self.fault.judge)(&evidence));
         self.outcome.ok = self.outcome.reasons.is_empty();
         Ok(self.outcome)

@@ -10,7 +10,6 @@ mod outcome;
 mod pulse;
 pub(super) mod requests;
 mod script;
-mod stalls;
 
 use std::time::{Duration, Instant};
 
@@ -93,8 +92,6 @@ pub(super) struct Evidence {
     pub(super) samples: Vec<Sample>,
     /// When liveness was not green, from `zero`.
     pub(super) pulse_lost: Vec<Duration>,
-    /// When the machine itself stood still.
-    stalls: Vec<stalls::Stall>,
     pub(super) started_before: Option<f64>,
     pub(super) started_after: Option<f64>,
 }

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub resolved_s: Option<f64>,
     /// What chat received in all.
     pub messages: usize,
+    /// How long requests took that were sent between detection and repair.
+    pub refused_ms: Option<Spread>,
     /// What was not as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -58,7 +60,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(super) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let rank = |percent: usize| values.get((values.len() * percent).div_ceil(100).checked_sub(1)?).copied();

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::Evidence;
+use super::{Evidence, Spread};
 use crate::load::{Answer, HANGS, Sample};
 
 /// Before the fault is noticed, nobody waits longer.
 const UNNOTICED: Duration = Duration::from_millis(2_500);
-/// From then on, a refusal takes no longer.
+/// From then on, a refusal takes less,
 const REFUSED: Duration = Duration::from_millis(50);
+/// but for one in so many: a machine that is busy with other things makes a request wait now and then,
+const BUSY: usize = 50;
+/// though never this long.
+const NEVER: Duration = Duration::from_millis(250);
 
 /// From detection on every request is refused with 503 at once; before it none waits long; afterwards all succeed.
 pub(in crate::drills) fn fail_fast(evidence: &Evidence) -> Vec<String> {
@@ -20,10 +24,14 @@ pub(in crate::drills) fn fail_fast(evidence: &Evidence) -> Vec<String> {
     if refused.is_empty() {
         wrong.push("no request was sent between detection and repair".to_owned());
     }
-    let slow_or_other = refused.into_iter().filter(|sample| {
-        own_time(evidence, sample) >= REFUSED || sample.answer != Answer::Status { code: 503, retry_after: true }
-    });
-    complain(&mut wrong, evidence, "not refused with 503 and Retry-After in under 50 ms", slow_or_other);
+    let tolerated = refused.len().div_ceil(BUSY);
+    let mut slow: Vec<&Sample> = refused.iter().copied().filter(|sample| sample.took >= REFUSED).collect();
+    slow.sort_unstable_by_key(|sample| std::cmp::Reverse(sample.took));
+    if slow.len() > tolerated || slow.first().is_some_and(|slowest| slowest.took >= NEVER) {
+        complain(&mut wrong, evidence, "not refused in under 50 ms", slow.into_iter());
+    }
+    let other = refused.into_iter().filter(|sample| sample.answer != Answer::Status { code: 503, retry_after: true });
+    complain(&mut wrong, evidence, "not refused with 503 and Retry-After", other);
     wrong
 }
 
@@ -40,12 +48,6 @@ pub(in crate::drills) fn end(evidence: &Evidence) -> Vec<String> {
         wrong.push("no request was sent after readiness was green again".to_owned());
     }
     wrong
-}
-
-/// How long a request took, less the time in which nothing on this machine ran.
-fn own_time(evidence: &Evidence, sample: &Sample) -> Duration {
-    let stalled = evidence.stalls.iter().map(|stall| stall.within(sample.sent, sample.took)).sum();
-    sample.took.saturating_sub(stalled)
 }
 
 /// Those sent from `from` on, before `to`.
@@ -73,22 +75,23 @@ fn complain<'a>(
     ));
 }
 
-/// One line about the refusals, for the reader of the timeline.
+/// How long those took that were sent between detection and repair.
+pub(super) fn refused_ms(evidence: &Evidence) -> Option<Spread> {
+    Spread::of(between(evidence, evidence.detected, Some(evidence.repair)).map(|sample| millis(sample.took)))
+}
+
+/// One line about it, for the reader of the timeline.
 pub(super) fn describe(evidence: &Evidence) -> String {
-    let mut took: Vec<Duration> =
-        between(evidence, evidence.detected, Some(evidence.repair)).map(|sample| sample.took).collect();
-    took.sort_unstable();
-    let median = took.get(took.len() / 2).copied().unwrap_or_default();
-    let longest = took.last().copied().unwrap_or_default();
-    let stalled = evidence.stalls.iter().filter(|stall| stall.from >= evidence.zero).map(|stall| stall.took).max();
+    let refused = between(evidence, evidence.detected, Some(evidence.repair)).count();
     let waited = between(evidence, Some(evidence.zero), evidence.detected).map(|sample| sample.took).max();
+    let (p50, max) = refused_ms(evidence).map_or((0.0, 0.0), |spread| (spread.p50, spread.max));
     format!(
-        "requests: before detection the longest waited {:.0} ms; after it {} were refused, median {:.1} ms, longest {:.1} ms \
-         (longest standstill of the machine itself: {:.0} ms)",
-        waited.unwrap_or_default().as_secs_f64() * 1_000.0,
-        took.len(),
-        median.as_secs_f64() * 1_000.0,
-        longest.as_secs_f64() * 1_000.0,
-        stalled.unwrap_or_default().as_secs_f64() * 1_000.0,
+        "requests: before detection the longest waited {:.0} ms; after it {refused} were refused, median {p50:.1} ms, longest {max:.1} ms",
+        millis(waited.unwrap_or_default()),
     )
+}
+
+/// Rounded to what can be measured.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }
