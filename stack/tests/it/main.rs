@@ -14,6 +14,8 @@ mod contract;
 mod drills;
 // The native run, as a person uses it: up, down, doctor, and what goes wrong.
 mod native;
+// The README's commands, in its order.
+mod readme;
 // A drill breaks and repairs exactly what it says.
 mod supervision;
 // A command gets a database of its own.

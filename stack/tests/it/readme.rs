@@ -1,0 +1,123 @@
+//! The README's commands, run in its order by a shell in the repository, on ports and in a folder of the test's own.
+
+use std::{fs, path::Path, process::Stdio, time::Duration};
+
+use regex::Regex;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::machine;
+
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Commands that a test inside `make test` cannot run, and the script that does.
+const RUN_BY_CI: [&str; 3] = ["sudo apt-get install --yes build-essential python3-pip", "make lint", "make test"];
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The lines of all `sh` blocks, without comments; a line that ends in a backslash goes on in the next.
+fn commands() -> Vec<String> {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text: String = blocks.collect::<String>().replace("\\\n", " ");
+    let comment = Regex::new(r"\s+#.*").unwrap();
+    text.lines().map(|line| comment.replace(line, "").trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+struct Shell {
+    state: tempfile::TempDir,
+    up: Option<(Child, String)>,
+}
+
+impl Shell {
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", line]).current_dir(repository());
+        command.env("LOOKOUT_STATE", self.state.path()).stdin(Stdio::null()).kill_on_drop(true);
+        for part in
+            ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES", "CHAT"]
+        {
+            command.env(format!("{part}_PORT"), "0");
+        }
+        command
+    }
+
+    /// `make up` stays in the foreground: read until it has shown its links.
+    async fn up(&mut self) {
+        let mut child = self.command("make up").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.ends_with("Ctrl-C stops it.\n") {
+            let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+            said += &line.unwrap_or_else(|| panic!("`make up` ended: {said}"));
+            said.push('\n');
+        }
+        self.up = Some((child, said));
+    }
+
+    async fn run(&self, line: &str) -> String {
+        let output = timeout(PATIENCE, self.command(line).output()).await.unwrap().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "`{line}` failed:\n{said}");
+        said
+    }
+
+    /// The README names the usual ports; here each part has another.
+    fn move_ports(&self, line: &str) -> String {
+        let Some((_, said)) = &self.up else { return line.to_owned() };
+        let links = [("Service", 8080), ("Inbox", 8090), ("Prometheus", 9090)];
+        links.iter().fold(line.to_owned(), |line, (name, port)| {
+            let link = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            line.replace(&format!("http://127.0.0.1:{port}"), link.split_whitespace().last().unwrap())
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_readme_does_what_it_says() {
+    let _machine = machine::alone().await;
+    let mut shell = Shell { state: tempfile::tempdir().unwrap(), up: None };
+    let commands = commands();
+    for line in &commands {
+        if RUN_BY_CI.contains(&line.as_str()) {
+            continue;
+        }
+        if line == "make up" {
+            shell.up().await;
+            continue;
+        }
+        let said = shell.run(&shell.move_ports(line)).await;
+        match line.as_str() {
+            line if line.contains("drill") => {
+                let outcome: Value =
+                    serde_json::from_str(said.lines().rfind(|line| line.starts_with('{')).unwrap()).unwrap();
+                assert_eq!(outcome["ok"], true, "{said}");
+            }
+            line if line.starts_with("curl") => assert!(said.contains("\"id\":"), "{said}"),
+            "make down" => {
+                let (child, _) = shell.up.as_mut().unwrap();
+                timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+            }
+            _ => {}
+        }
+    }
+    for line in ["make up", "make doctor", "make down"] {
+        assert!(commands.iter().any(|command| command == line), "the README does not show `{line}`");
+    }
+}
+
+#[test]
+fn what_the_test_leaves_out_is_run_by_the_ci_script() {
+    let script = fs::read_to_string(repository().join(".ci/run")).unwrap();
+    for line in RUN_BY_CI {
+        let command = line.trim_start_matches("sudo ");
+        assert!(script.contains(command), "`{line}` is run by nobody");
+        assert!(commands().iter().any(|command| command == line), "the README no longer says `{line}`");
+    }
+}
