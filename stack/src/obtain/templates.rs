@@ -4,9 +4,10 @@ use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::unistd::Uid;
 
 const PLACE: &str = "/usr/share/prometheus/alertmanager";
@@ -30,6 +31,13 @@ pub(crate) fn provide(program: &Path, arguments: Vec<OsString>) -> anyhow::Resul
     if Uid::effective().is_root() && copy(&templates).is_ok() {
         return Ok(plain);
     }
+    if !can_mount() {
+        bail!(
+            "Debian's Alertmanager needs its templates in {PLACE}, and this system lets you mount nothing there: \
+             `sudo mkdir -p {PLACE} && sudo cp {}/* {PLACE}`, or put Alertmanager's own release on PATH",
+            templates.display()
+        );
+    }
     let share = share.canonicalize().with_context(|| format!("{} is gone", share.display()))?;
     let mut wrapped: Vec<OsString> =
         ["--user", "--map-root-user", "--mount", "--", "sh", "-c", MOUNT, "sh"].map(Into::into).to_vec();
@@ -37,6 +45,12 @@ pub(crate) fn provide(program: &Path, arguments: Vec<OsString>) -> anyhow::Resul
     wrapped.push(plain.0.into());
     wrapped.extend(plain.1);
     Ok(("unshare".into(), wrapped))
+}
+
+/// Whether an ordinary user may have a view of the file system of their own.
+fn can_mount() -> bool {
+    let attempt = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    attempt.is_ok_and(|output| output.status.success())
 }
 
 fn copy(templates: &Path) -> io::Result<()> {

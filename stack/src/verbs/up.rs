@@ -113,8 +113,9 @@ fn show_links(stack: &Stack, took: Duration) {
 /// Starts this program again in the background, and waits until it answers.
 async fn detach(settings: &Settings) -> anyhow::Result<ExitCode> {
     let folder = settings.state();
-    fs::create_dir_all(folder.join("logs"))?;
-    let log = folder.join("logs/runner.log");
+    fs::create_dir_all(&folder)?;
+    // Not beside the other logs, which `--fresh` throws away.
+    let log = folder.join("runner.log");
     let output = File::create(&log)?;
     let mut runner = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"))

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::{
     component::{Cluster, postgres},
-    config::Settings,
+    config::{Settings, cargo_variables},
     folder::Folder,
     identity::Identity,
     ports::{Ports, Role},
@@ -55,11 +55,12 @@ async fn serve(supervisor: &Supervisor, command: &[OsString], url: &str) -> anyh
         () = interruption.came() => bail!("interrupted before the command was started"),
     }
     let (program, arguments) = command.split_first().context("there is no command")?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("DATABASE_URL", url)
-        .spawn()
-        .with_context(|| format!("{} cannot be started", program.display()))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env("DATABASE_URL", url);
+    for variable in cargo_variables() {
+        command.env_remove(variable);
+    }
+    let mut child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
     let process = child.id().and_then(Process::find);
     loop {
         tokio::select! {

@@ -212,7 +212,7 @@ async fn in_the_background_it_runs_until_down() {
     let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
 
-    let (succeeded, said) = run(state.path(), &["up", "--free-ports", "--detach"]).await;
+    let (succeeded, said) = run(state.path(), &["up", "--free-ports", "--fresh", "--detach"]).await;
     assert!(succeeded && said.contains("`stack down` stops it."), "{said}");
     let (healthy, diagnosis) = run(state.path(), &["doctor"]).await;
     assert!(healthy, "{diagnosis}");

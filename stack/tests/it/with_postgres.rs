@@ -1,8 +1,15 @@
 //! `with-postgres` as a script uses it.
 
+use std::process::Stdio;
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+};
+
 use crate::{
     machine,
-    runner::{finish, stack},
+    runner::{eventually, finish, stack},
 };
 
 #[tokio::test]
@@ -27,4 +34,22 @@ async fn a_command_that_is_not_there_is_named() {
     let (succeeded, said) = finish(&mut stack(state.path(), &["with-postgres", "--", "no-such-command"])).await;
 
     assert!(!succeeded && said.contains("no-such-command cannot be started"), "{said}");
+}
+
+#[tokio::test]
+async fn the_database_of_a_killed_runner_is_ended_by_the_next_one() {
+    let _machine = machine::shared().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut command = stack(state.path(), &["with-postgres", "--", "sh", "-c", "echo $DATABASE_URL; cat"]);
+    let mut runner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(runner.stdout.take().unwrap()).lines();
+    let url = output.next_line().await.unwrap().unwrap();
+    let address = url.split(['@', '/']).nth(3).unwrap();
+    runner.kill().await.unwrap();
+
+    let (succeeded, said) = finish(&mut stack(state.path(), &["with-postgres", "--", "true"])).await;
+
+    assert!(succeeded, "{said}");
+    // Another test's runner may be the one that ends it.
+    eventually("nobody listens there", async || TcpStream::connect(address).await.is_err()).await;
 }
