@@ -73,8 +73,8 @@ impl Shell {
         let Some((_, said)) = &self.up else { return line.to_owned() };
         let links = [("Service", 8080), ("Inbox", 8090), ("Prometheus", 9090)];
         links.iter().fold(line.to_owned(), |line, (name, port)| {
-            let link = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
-            line.replace(&format!("http://127.0.0.1:{port}"), link.split_whitespace().last().unwrap())
+            let shown = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            line.replace(&format!("http://127.0.0.1:{port}"), shown.split_whitespace().last().unwrap())
         })
     }
 }
