@@ -6,7 +6,8 @@ use reqwest::Url;
 use super::observer::{Alert, Observer};
 use crate::chat::Message;
 
-const NO_WEB_PAGES: &str = "Error opening React index.html";
+/// What a Prometheus answers that was built, or unpacked, without its web pages.
+const NO_WEB_PAGES: [&str; 2] = ["Error opening React index.html", "error reading base template"];
 
 /// What a message announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,49 +55,59 @@ pub(super) fn tells_duration(message: &Message) -> bool {
     })
 }
 
-/// What is wrong with a FIRING message about `alert`.
-pub(super) async fn judge(observer: &Observer, message: &Message, alert: Option<&Alert>) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// What there is to say about a message.
+#[derive(Debug, Default)]
+pub(super) struct Judgement {
+    pub(super) wrong: Vec<String>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// Judges a FIRING message about `alert`.
+pub(super) async fn judge(observer: &Observer, message: &Message, alert: Option<&Alert>) -> Judgement {
+    let mut judgement = Judgement::default();
     let text = squeezed(&message.text());
     for (what, annotation) in [("what is broken", "summary"), ("what it means", "impact")] {
         let expected = alert.map(|alert| alert.annotation(annotation)).unwrap_or_default();
         if expected.is_empty() || !text.contains(&squeezed(expected)) {
-            wrong.push(format!("the message does not say {what}: {expected:?}"));
+            judgement.wrong.push(format!("the message does not say {what}: {expected:?}"));
         }
     }
     let runbook = alert.map(|alert| format!("{}/{}", observer.at.relay, alert.annotation("runbook")));
-    wrong.extend(judge_links(observer, message, runbook.as_deref().unwrap_or_default()).await);
-    match first_step(observer, runbook.as_deref().unwrap_or_default()).await {
+    let runbook = runbook.unwrap_or_default();
+    judge_links(observer, message, &runbook, &mut judgement).await;
+    match first_step(observer, &runbook).await {
         Ok(step) if text.contains(&step) => {}
-        Ok(step) => wrong.push(format!("the message does not say what to do first: {step:?}")),
-        Err(error) => wrong.push(format!("the runbook names no first step: {error:#}")),
+        Ok(step) => judgement.wrong.push(format!("the message does not say what to do first: {step:?}")),
+        Err(error) => judgement.wrong.push(format!("the runbook names no first step: {error:#}")),
     }
-    wrong
+    judgement
 }
 
-async fn judge_links(observer: &Observer, message: &Message, runbook: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
+async fn judge_links(observer: &Observer, message: &Message, runbook: &str, judgement: &mut Judgement) {
     let links = message.links();
     if !links.iter().any(|link| link.starts_with(runbook)) || runbook.is_empty() {
-        wrong.push(format!("the message has no link to the runbook {runbook}"));
+        judgement.wrong.push(format!("the message has no link to the runbook {runbook}"));
     }
     for link in links.iter().filter(|link| on_loopback(link)) {
-        if let Err(error) = open(observer, link).await {
-            wrong.push(format!("the link {link} does not open: {error:#}"));
+        match open(observer, link).await {
+            Ok(remark) => judgement.remarks.extend(remark.map(str::to_owned)),
+            Err(error) => judgement.wrong.push(format!("the link {link} does not open: {error:#}")),
         }
     }
-    wrong
 }
 
-async fn open(observer: &Observer, link: &str) -> anyhow::Result<()> {
-    if link.starts_with(&observer.at.prometheus) {
+/// Opens a link as a browser would; the remark says what could not be seen.
+async fn open(observer: &Observer, link: &str) -> anyhow::Result<Option<&'static str>> {
+    let to_prometheus = link.starts_with(&observer.at.prometheus);
+    if to_prometheus {
         ask_expression(observer, link).await?;
     }
     let (status, _, page) = observer.page(link).await?;
-    // A Prometheus that was built without its web pages still has the answer behind the link.
-    let without_pages = link.starts_with(&observer.at.prometheus) && page.starts_with(NO_WEB_PAGES);
-    anyhow::ensure!(status.as_u16() == 200 || without_pages, "it answers {status}");
-    Ok(())
+    if to_prometheus && NO_WEB_PAGES.iter().any(|text| page.starts_with(text)) {
+        return Ok(Some("this Prometheus has no web pages; it was asked for the graph's expression instead"));
+    }
+    anyhow::ensure!(status.as_u16() == 200, "it answers {status}");
+    Ok(None)
 }
 
 /// The graph behind the link must have an expression that Prometheus understands.

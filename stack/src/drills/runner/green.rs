@@ -58,7 +58,8 @@ async fn complaints(observer: &Observer, load: &Load) -> Vec<String> {
         Ok(alerts) => complaints.extend(
             alerts
                 .iter()
-                .filter(|alert| !matches!(alert.label("tier"), "heartbeat" | "shadow"))
+                // A symptom outlives its cause by minutes, muted all the while.
+                .filter(|alert| !alert.muted() && !matches!(alert.label("tier"), "heartbeat" | "shadow"))
                 .map(|alert| format!("{} is firing", alert.label("alertname"))),
         ),
         Err(error) => complaints.push(format!("Alertmanager does not answer: {error:#}")),

@@ -22,11 +22,14 @@ impl Episode<'_> {
         self.timeline.note(at, "chat accepted:");
         self.timeline.quote(&message.text());
         self.require(content::kind(&message) == Kind::Firing, || "the first message is not a FIRING".to_owned());
-        let wrong = content::judge(&self.observer, &message, alert).await;
-        if wrong.is_empty() {
+        let judgement = content::judge(&self.observer, &message, alert).await;
+        for remark in judgement.remarks {
+            self.timeline.note(Instant::now(), &remark);
+        }
+        if judgement.wrong.is_empty() {
             self.timeline.note(Instant::now(), "the message says what, impact and first step; its links open");
         }
-        self.require_all(wrong);
+        self.require_all(judgement.wrong);
         Some(at.saturating_duration_since(self.zero))
     }
 

@@ -34,11 +34,22 @@ pub(super) struct Alert {
     pub(super) annotations: std::collections::HashMap<String, String>,
     #[serde(rename = "startsAt")]
     pub(super) starts_at: DateTime<Utc>,
+    status: AlertStatus,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct AlertStatus {
+    state: String,
 }
 
 impl Alert {
     pub(super) fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether a cause mutes it.
+    pub(super) fn muted(&self) -> bool {
+        self.status.state == "suppressed"
     }
 
     pub(super) fn annotation(&self, name: &str) -> &str {
