@@ -10,7 +10,7 @@ use actix_web::{
     web,
 };
 
-use crate::{database::Database, error::ApiError, orders};
+use crate::{database::Database, error::ApiError, orders, payments::Payments};
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +21,20 @@ pub struct Limits {
     pub time: Duration,
 }
 
+/// What requests need.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Orders.
+    pub database: Database,
+    /// The third party.
+    pub payments: Payments,
+    /// What one request may cost.
+    pub limits: Limits,
+}
+
 /// The application that every worker serves.
 pub fn app(
-    database: Database,
-    limits: Limits,
+    Parts { database, payments, limits }: Parts,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -36,6 +46,7 @@ pub fn app(
 > {
     App::new()
         .app_data(web::Data::new(database))
+        .app_data(web::Data::new(payments))
         .app_data(web::PayloadConfig::new(limits.body))
         .app_data(web::JsonConfig::default().limit(limits.body).error_handler(|error, _| ApiError::from(error).into()))
         .app_data(web::PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))

@@ -13,7 +13,9 @@ use crate::{
     SERVICE,
     config::{Command, Invocation, RunTimeSetting, show},
     database::{Settings, migrations},
-    metrics, server,
+    metrics,
+    payments::stub,
+    server,
 };
 
 /// How long `service migrate` waits for a database that is not there yet.
@@ -44,15 +46,23 @@ pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
             config.validate()?;
             print("the configuration is good\n")
         }
+        Command::PaymentsStub => {
+            let service = observability::Service { name: "payments-stub", ..SERVICE };
+            let _telemetry = observability::init(service, &config.telemetry, &[])?;
+            let listener = server::bind(config.payments_listen, "PAYMENTS_LISTEN")?;
+            tracing::info!(listen = %listener.local_addr()?, "listening");
+            actix_web::rt::System::new().block_on(stub::serve(listener)).context("the stub failed")
+        }
         Command::Health => ask(config.admin_listen, "GET", "/health/ready", "").map(|_| ()),
         Command::Admin { setting } => {
-            let (path, value) = match setting {
-                RunTimeSetting::LogLevel { directives } => ("/log-level", directives),
-                RunTimeSetting::Sampling { ratio } => ("/sampling", ratio),
+            let (listener, path, value) = match setting {
+                RunTimeSetting::LogLevel { directives } => (config.admin_listen, "/log-level", directives),
+                RunTimeSetting::Sampling { ratio } => (config.admin_listen, "/sampling", ratio),
+                RunTimeSetting::Payments { behaviour } => (config.payments_listen, "/behaviour", behaviour),
             };
             let answer = match value {
-                Some(value) => ask(config.admin_listen, "PUT", path, value)?,
-                None => ask(config.admin_listen, "GET", path, "")?,
+                Some(value) => ask(listener, "PUT", path, value)?,
+                None => ask(listener, "GET", path, "")?,
             };
             print(&format!("{answer}\n"))
         }
@@ -67,8 +77,9 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// few seconds, and a client with TLS would need a certificate store that the image may lack.
 fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
     let address = reachable(admin);
-    let answer = exchange(address, method, path, body)
-        .with_context(|| format!("no service answers on {address}: is it running, with this ADMIN_LISTEN?"))?;
+    let answer = exchange(address, method, path, body).with_context(|| {
+        format!("no service answers on {address}: is it running, with this ADMIN_LISTEN or PAYMENTS_LISTEN?")
+    })?;
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
     let status = head.split(' ').nth(1).unwrap_or_default();
     anyhow::ensure!(status == "200", "{method} {path} was answered with {status}: {body}");

@@ -1,5 +1,5 @@
 //! Every way a request can fail, with the one answer each gets: a problem+json body for the caller,
-//! and for what is our fault a [`Failure`] that the middleware logs and counts once.
+//! and for what is our fault a [`Failure`](observability::http::Failure) that the middleware logs and counts once.
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -9,7 +9,7 @@ use actix_web::{
         header::{ALLOW, HeaderValue, RETRY_AFTER},
     },
 };
-use observability::http::{Failure, Problem, Severity};
+use observability::http::Problem;
 use serde_json::{Map, error::Category, json};
 use sqlx::error::DatabaseError;
 
@@ -42,6 +42,12 @@ pub enum ApiError {
     /// 409: the order's state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// 402: the payments provider refuses; the order is open as before.
+    #[error("the payment was declined; the order is still open")]
+    PaymentDeclined,
+    /// 422: another order was sent with this `Idempotency-Key`.
+    #[error("another order was sent with this idempotency-key; take a new key for a new order")]
+    KeyReused,
     /// 503: the request took longer than `REQUEST_TIMEOUT`.
     #[error("the request took too long; try again in a moment")]
     TimedOut,
@@ -72,6 +78,8 @@ impl ApiError {
             Self::UnsupportedType => ("unsupported_type", S::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type"),
             Self::Invalid(_) => ("invalid", S::UNPROCESSABLE_ENTITY, "Invalid values"),
             Self::Conflict(_) => ("conflict", S::CONFLICT, "Not possible in this state"),
+            Self::PaymentDeclined => ("payment_declined", S::PAYMENT_REQUIRED, "Payment declined"),
+            Self::KeyReused => ("idempotency_key_reused", S::UNPROCESSABLE_ENTITY, "Idempotency key used before"),
             Self::TimedOut => (self.kind(), S::SERVICE_UNAVAILABLE, "Took too long"),
             Self::DatabaseDown(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database down"),
             Self::DatabaseReadOnly(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database read-only"),
@@ -81,20 +89,27 @@ impl ApiError {
     }
 
     /// What to log and count: nothing for the caller's mistakes, they stand in the closing line.
-    fn failure(&self) -> Option<(FailureType, Severity, String)> {
+    fn failure(&self) -> Option<(FailureType, String)> {
         Some(match self {
-            Self::TimedOut => (FailureType::Latency, Severity::Error, "the request ran into its time limit".into()),
-            Self::DatabaseDown(cause) => (FailureType::DbDown, Severity::Error, cause.clone()),
-            Self::DatabaseReadOnly(cause) => (FailureType::DbReadonly, Severity::Error, cause.to_string()),
-            Self::PoolExhausted(cause) => (FailureType::DbPool, Severity::Error, cause.to_string()),
-            Self::Internal(cause) => (FailureType::Errors, Severity::Error, cause.to_string()),
+            Self::TimedOut => (FailureType::Latency, "the request ran into its time limit".into()),
+            Self::DatabaseDown(cause) => (FailureType::DbDown, cause.clone()),
+            Self::DatabaseReadOnly(cause) => (FailureType::DbReadonly, cause.to_string()),
+            Self::PoolExhausted(cause) => (FailureType::DbPool, cause.to_string()),
+            Self::Internal(cause) => (FailureType::Errors, cause.to_string()),
             _ => return None,
         })
     }
 
     /// A failure's problem type is its failure type.
     fn kind(&self) -> &'static str {
-        self.failure().map_or("errors", |(failure_type, ..)| failure_type.as_str())
+        self.failure().map_or("errors", |(failure_type, _)| failure_type.as_str())
+    }
+
+    /// Logs it where no request ends that could: in background work.
+    pub(crate) fn log(&self, consequence: &'static str) {
+        if let Some((failure_type, cause)) = self.failure() {
+            tracing::error!(failure_type = failure_type.as_str(), cause, "{consequence}");
+        }
     }
 }
 
@@ -119,9 +134,7 @@ impl ResponseError for ApiError {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         match self.failure() {
-            Some((failure_type, severity, cause)) => {
-                Failure { failure_type: failure_type.as_str(), severity, cause }.attach(response)
-            }
+            Some((failure_type, cause)) => failure_type.with(cause).attach(response),
             None => response,
         }
     }

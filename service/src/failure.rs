@@ -1,6 +1,8 @@
 //! The failures this service can see in itself. One name each, the same in log lines, metric labels,
 //! problem types, alert rules and runbooks.
 
+use observability::http::{Failure, Severity};
+
 /// A kind of failure that has a rule and a runbook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureType {
@@ -14,14 +16,43 @@ pub enum FailureType {
     Migration,
     /// A request ran into its time limit.
     Latency,
+    /// A third party did not answer as it should.
+    Dependency,
+    /// A third party is left alone for a while.
+    Breaker,
+    /// More requests at a time than this process takes.
+    Saturation,
     /// Anything nobody foresaw.
     Errors,
 }
 
 impl FailureType {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::DbDown, Self::DbReadonly, Self::DbPool, Self::Migration, Self::Latency, Self::Errors];
+    pub const ALL: [Self; 9] = [
+        Self::DbDown,
+        Self::DbReadonly,
+        Self::DbPool,
+        Self::Migration,
+        Self::Latency,
+        Self::Dependency,
+        Self::Breaker,
+        Self::Saturation,
+        Self::Errors,
+    ];
+
+    /// This failure as the middleware logs and counts it.
+    pub(crate) fn with(self, cause: String) -> Failure {
+        Failure { failure_type: self.as_str(), severity: self.severity(), cause }
+    }
+
+    /// What a third party does is a warning: nobody has to get up for it.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Dependency | Self::Breaker => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
 
     /// The name used everywhere outside this program.
     #[must_use]
@@ -32,6 +63,9 @@ impl FailureType {
             Self::DbPool => "db_pool",
             Self::Migration => "migration",
             Self::Latency => "latency",
+            Self::Dependency => "dependency",
+            Self::Breaker => "breaker",
+            Self::Saturation => "saturation",
             Self::Errors => "errors",
         }
     }

@@ -10,9 +10,9 @@ pub mod error;
 pub mod failure;
 pub mod health;
 pub mod metrics;
+pub mod orders;
+pub mod payments;
 pub mod server;
-
-mod orders;
 
 /// Who is reporting, in every line, metric and span.
 pub const SERVICE: observability::Service = observability::Service {

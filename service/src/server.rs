@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    app::{Limits, app},
+    app::{Limits, Parts, app},
     config::Config,
     database::{Database, Settings, migrations, watcher},
     health::Health,
-    metrics,
+    metrics, orders,
+    payments::Payments,
 };
 
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
@@ -30,6 +31,7 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
 
     metrics::start_at_zero();
     let database = Database::unknown();
+    let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry)?;
     let health = Health::new(database.clone());
 
     let admin = {
@@ -47,27 +49,31 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
         .run()
     };
     let public = {
-        let database = database.clone();
         let limits = Limits { body: config.body_limit, time: config.request_timeout };
-        HttpServer::new(move || app(database.clone(), limits))
+        let parts = Parts { database: database.clone(), payments: payments.clone(), limits };
+        HttpServer::new(move || app(parts.clone()))
             .shutdown_signal(stop_signal(health.clone(), config.drain_delay)?)
             .shutdown_timeout(whole_seconds(config.shutdown_timeout))
             .listen(public)?
             .run()
     };
 
+    let migrate = config.migrate;
     // Probes and scrapes are answered until the last request is done.
     let admin_handle = admin.handle();
     observability::spawn(admin);
     observability::spawn(watcher::watch(database.clone(), settings.clone()));
-    observability::spawn_local(migrations::prepare(database, settings.connect, config.migrate, health));
+    observability::spawn_local(async move {
+        migrations::prepare(database.clone(), settings.connect, migrate, health).await;
+        orders::finish_pending(database, payments).await;
+    });
     public.await.context("the public listener failed")?;
     tracing::info!("stopped");
     admin_handle.stop(false).await;
     Ok(())
 }
 
-fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => "stop what listens there, or choose another",

@@ -7,8 +7,11 @@ pub mod show;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
 
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
+
+use crate::payments::Payments;
 
 pub use load::{Invocation, Setting, load};
 pub use refusal::Refusal;
@@ -38,6 +41,18 @@ pub struct Config {
     /// Apply missing migrations at start; otherwise the start waits until `service migrate` has.
     #[arg(long, env = "MIGRATE", default_value = "false", action = clap::ArgAction::Set)]
     pub migrate: bool,
+    /// The payments provider.
+    #[arg(long, env = "PAYMENTS_URL", default_value = "http://127.0.0.1:8085", value_parser = web_address)]
+    pub payments_url: Url,
+    /// Longest time for one call to the payments provider; a call that fails is repeated once.
+    #[arg(long, env = "PAYMENTS_TIMEOUT", default_value = "1s", value_parser = duration)]
+    pub payments_timeout: Duration,
+    /// When a payment without a verdict is tried again, in the background; doubles up to 5 minutes.
+    #[arg(long, env = "PAYMENTS_RETRY", default_value = "10s", value_parser = duration)]
+    pub payments_retry: Duration,
+    /// Address of `service payments-stub`, which plays a payments provider. Never publish it.
+    #[arg(long, env = "PAYMENTS_LISTEN", default_value = "127.0.0.1:8085")]
+    pub payments_listen: SocketAddr,
     /// Longest time a request may take.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub request_timeout: Duration,
@@ -75,6 +90,8 @@ pub enum Command {
     },
     /// Checks the settings without starting.
     Check,
+    /// Plays a payments provider, to try things with.
+    PaymentsStub,
     /// Asks the service that runs here whether it is ready; exits 1 if not.
     Health,
     /// Shows or changes a setting of the service that runs here, until its next start.
@@ -92,6 +109,11 @@ pub enum RunTimeSetting {
     LogLevel {
         /// For example `debug`, or `info,sqlx=debug`. Left out: shows what holds.
         directives: Option<String>,
+    },
+    /// How `service payments-stub` behaves.
+    Payments {
+        /// JSON: `latency_ms`, `error_rate` (0 to 1), `hang`, `reset`, `decline`. Left out: shows what holds.
+        behaviour: Option<String>,
     },
     /// Share of new traces that is kept.
     Sampling {
@@ -125,6 +147,18 @@ impl Config {
         if self.shutdown_timeout < self.request_timeout {
             return invalid(
                 "SHUTDOWN_TIMEOUT is below REQUEST_TIMEOUT, so a stop would cut requests off: \
+                 raise the one or lower the other",
+            );
+        }
+        if Payments::patience(self.payments_timeout) >= self.request_timeout {
+            return invalid(
+                "PAYMENTS_TIMEOUT is too long for REQUEST_TIMEOUT, in which a call and its repetition \
+                 have to fit: lower the one or raise the other",
+            );
+        }
+        if self.payments_retry < self.request_timeout {
+            return invalid(
+                "PAYMENTS_RETRY is below REQUEST_TIMEOUT, so a payment could be tried twice at a time: \
                  raise the one or lower the other",
             );
         }
@@ -169,6 +203,14 @@ impl Config {
 }
 
 const EXAMPLE: &str = "one such as postgres://user:password@localhost:5432/orders";
+
+fn web_address(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(url),
+        Ok(_) => Err("it has to begin with http:// or https://".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// A time that has to pass for anything to happen, such as `500ms` or `2s`.
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,11 +1,14 @@
 //! What an order is, and which values make sense in one.
 
+mod payment;
 pub(crate) mod routes;
 mod store;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use payment::{finish_due, finish_pending};
 
 /// An order as it is stored and shown.
 #[derive(Debug, Serialize)]
@@ -28,6 +31,10 @@ pub(crate) struct Order {
 pub(crate) enum Status {
     /// Accepted.
     Open,
+    /// Being paid; the payments provider has not decided yet.
+    PaymentPending,
+    /// Paid; final.
+    Paid,
     /// Given up by the customer; final.
     Cancelled,
 }
@@ -36,13 +43,38 @@ impl Status {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::PaymentPending => "payment_pending",
+            Self::Paid => "paid",
             Self::Cancelled => "cancelled",
         }
     }
 }
 
+/// One step of an order's life. There are no others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Cancel,
+    Pay,
+    /// The provider has accepted the payment.
+    Accept,
+    /// The provider has refused the payment.
+    Decline,
+}
+
+impl Step {
+    /// From where, and to where.
+    const fn ends(self) -> (Status, Status) {
+        match self {
+            Self::Cancel => (Status::Open, Status::Cancelled),
+            Self::Pay => (Status::Open, Status::PaymentPending),
+            Self::Accept => (Status::PaymentPending, Status::Paid),
+            Self::Decline => (Status::PaymentPending, Status::Open),
+        }
+    }
+}
+
 /// What a customer asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOrder {
     item: String,

@@ -2,19 +2,24 @@
 
 use std::future::ready;
 
-use actix_web::{HttpResponse, Resource, http::header::LOCATION, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, http::header::LOCATION, web};
 use observability::context;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NewOrder, Order, Status, store};
-use crate::{database::Database, error::ApiError, metrics};
+use super::{
+    NewOrder, Order, Status, Step,
+    payment::{self, Outcome},
+    store::{self, Once},
+};
+use crate::{database::Database, error::ApiError, metrics, payments::Payments};
 
 /// Puts the routes under `/v1`. Every earlier route costs a match, so the hot ones come first.
 pub(crate) fn register(service: &mut web::ServiceConfig) {
     service
         .service(resource("/v1/orders", "GET, POST").get(list).post(create))
         .service(resource("/v1/orders/{id}", "GET").get(get))
+        .service(resource("/v1/orders/{id}/payment", "POST").post(pay))
         .service(resource("/v1/orders/{id}/cancellation", "POST").post(cancel));
 }
 
@@ -24,16 +29,44 @@ fn resource(path: &'static str, allowed: &'static str) -> Resource {
         .default_service(web::to(move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)))))
 }
 
-async fn create(database: web::Data<Database>, body: web::Json<NewOrder>) -> Result<HttpResponse, ApiError> {
+async fn create(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    body: web::Json<NewOrder>,
+) -> Result<HttpResponse, ApiError> {
     let problems = body.problems();
     if !problems.is_empty() {
         return Err(ApiError::Invalid(problems));
     }
     let id = Uuid::now_v7();
-    context::put("order_id", id.to_string());
-    let order = database.run(async |connection| store::insert(connection, id, &body).await).await?;
-    metrics::ORDERS_CREATED.increment([]);
-    Ok(HttpResponse::Created().insert_header((LOCATION, format!("/v1/orders/{id}"))).json(order))
+    let once = match idempotency_key(&request)? {
+        None => Once::Created(database.run(async |connection| store::insert(connection, id, &body).await).await?),
+        Some(key) => {
+            database.run(async |connection| store::insert_once(connection, ("", key), id, &body).await).await?
+        }
+    };
+    let order = match once {
+        Once::Created(order) => {
+            metrics::ORDERS_CREATED.increment([]);
+            order
+        }
+        Once::Repeated(order) => order,
+        Once::Different => return Err(ApiError::KeyReused),
+    };
+    context::put("order_id", order.id.to_string());
+    Ok(HttpResponse::Created().insert_header((LOCATION, format!("/v1/orders/{}", order.id))).json(order))
+}
+
+/// The key under which a caller may send the same order again.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let fits = |key: &&str| (1..=255).contains(&key.len());
+    value
+        .to_str()
+        .ok()
+        .filter(fits)
+        .map(Some)
+        .ok_or_else(|| ApiError::Malformed("idempotency-key: 1 to 255 printable ASCII characters".into()))
 }
 
 async fn get(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
@@ -44,14 +77,37 @@ async fn get(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::
 
 async fn cancel(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
     context::put("order_id", id.to_string());
-    let cancelled = database.run(async |connection| store::cancel(connection, *id).await).await?;
-    if let Some(order) = cancelled {
-        return Ok(web::Json(order));
+    let cancelled = database.run(async |connection| store::step(connection, *id, Step::Cancel).await).await?;
+    match cancelled {
+        Some(order) => Ok(web::Json(order)),
+        None => Err(out_of_turn(&database, *id).await?),
     }
-    match database.run(async |connection| store::find(connection, *id).await).await? {
-        Some(_) => Err(ApiError::Conflict("the order is already cancelled".into())),
-        None => Err(ApiError::NotFound),
+}
+
+async fn pay(
+    database: web::Data<Database>,
+    payments: web::Data<Payments>,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    context::put("order_id", id.to_string());
+    match payment::pay(&database, &payments, *id).await? {
+        Some(Outcome::Paid(order)) => Ok(HttpResponse::Ok().json(order)),
+        Some(Outcome::Declined) => Err(ApiError::PaymentDeclined),
+        // Not this service's failure, and nothing is lost: a warning.
+        Some(Outcome::Pending(order, error)) => {
+            let failure = error.failure_type().with(error.to_string());
+            Ok(failure.attach(HttpResponse::Accepted().json(order)))
+        }
+        None => Err(out_of_turn(&database, *id).await?),
     }
+}
+
+/// Why an order did not take a step.
+async fn out_of_turn(database: &Database, id: Uuid) -> Result<ApiError, ApiError> {
+    let order = database.run(async |connection| store::find(connection, id).await).await?;
+    Ok(order.map_or(ApiError::NotFound, |order| {
+        ApiError::Conflict(format!("the order is {}", order.status.as_str().replace('_', " ")))
+    }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,10 @@ const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
     ("MIGRATE", "false", "true", &["perhaps", "1"]),
     ("REQUEST_TIMEOUT", "5s", "4s 500ms", &["0s", "5", ""]),
     ("BODY_LIMIT", "262144", "1024", &["0", "256KiB", "-1"]),
+    ("PAYMENTS_URL", "http://127.0.0.1:8085", "https://pay.example/", &["pay.example", "ftp://pay.example"]),
+    ("PAYMENTS_TIMEOUT", "1s", "2s", &["0s", "1"]),
+    ("PAYMENTS_RETRY", "10s", "1m", &["0s", "soon"]),
+    ("PAYMENTS_LISTEN", "127.0.0.1:8085", "0.0.0.0:8085", &["8085"]),
     ("DRAIN_DELAY", "0s", "5s", &["5", "-5s"]),
     ("SHUTDOWN_TIMEOUT", "6s", "1m", &["0s", "6"]),
     ("LOG_FORMAT", "json", "text", &["xml"]),
@@ -83,6 +87,8 @@ fn settings_that_contradict_each_other_are_refused() {
         (vec![URL, ("DATABASE_URL_FILE", file)], ["DATABASE_URL", "DATABASE_URL_FILE"]),
         (vec![URL, ("LISTEN", "127.0.0.1:9091")], ["LISTEN", "ADMIN_LISTEN"]),
         (vec![URL, ("DATABASE_ACQUIRE_TIMEOUT", "5s")], ["DATABASE_ACQUIRE_TIMEOUT", "REQUEST_TIMEOUT"]),
+        (vec![URL, ("PAYMENTS_TIMEOUT", "3s")], ["PAYMENTS_TIMEOUT", "REQUEST_TIMEOUT"]),
+        (vec![URL, ("PAYMENTS_RETRY", "1s")], ["PAYMENTS_RETRY", "REQUEST_TIMEOUT"]),
         (vec![URL, ("SHUTDOWN_TIMEOUT", "1s")], ["SHUTDOWN_TIMEOUT", "REQUEST_TIMEOUT"]),
     ] {
         for command in ["check", "serve", "migrate"] {

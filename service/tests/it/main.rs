@@ -11,10 +11,14 @@
 mod admin;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
+/// The same order sent again, and histories of many at a time.
+mod once;
 /// What each endpoint does.
 mod orders;
 /// A database that is killed, frozen, not there.
 mod outage;
+/// Paying, with a provider that misbehaves.
+mod payments;
 /// Every way to provoke an error, and its answer.
 mod problems;
 /// Start and stop of the real program.

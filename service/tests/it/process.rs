@@ -2,6 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use observability::http::Severity;
 use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::support::{
@@ -119,10 +120,17 @@ async fn every_series_is_there_before_its_first_event(pool: PgPool) {
     let metrics = program.probe("/metrics").1;
     for failure_type in service::failure::FailureType::ALL {
         let name = failure_type.as_str();
-        let series = format!("app_errors_total{{failure_type=\"{name}\",severity=\"error\"}} 0");
+        let severity = if failure_type.severity() == Severity::Error { "error" } else { "warning" };
+        let series = format!("app_errors_total{{failure_type=\"{name}\",severity=\"{severity}\"}} 0");
         assert!(metrics.contains(&series), "{series} is missing in\n{metrics}");
     }
-    assert!(metrics.contains("\norders_created_total 0\n"), "{metrics}");
+    for series in [
+        "orders_created_total 0",
+        "order_payments_total{outcome=\"paid\"} 0",
+        "circuit_breaker_state{dependency=\"payments\"} 0",
+    ] {
+        assert!(metrics.contains(&format!("\n{series}\n")), "{series} is missing in\n{metrics}");
+    }
 }
 
 #[test]

@@ -15,8 +15,9 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 use service::{
-    app::{Limits, app},
+    app::{Limits, Parts, app},
     database::Database,
+    payments::Payments,
 };
 
 pub(crate) const LIMITS: Limits = Limits { body: 4096, time: Duration::from_secs(5) };
@@ -38,11 +39,27 @@ impl Answer {
 
 pub(crate) struct Api<S>(S);
 
+/// A provider that nobody plays.
+pub(crate) fn no_payments() -> Payments {
+    provider("http://127.0.0.1:1")
+}
+
+/// The provider at an address, with little patience.
+pub(crate) fn provider(url: &str) -> Payments {
+    Payments::new(&url.parse().unwrap(), Duration::from_millis(300), Duration::ZERO).unwrap()
+}
+
 pub(crate) async fn start(
     database: Database,
     limits: Limits,
 ) -> Api<impl Service<Request, Response = ServiceResponse<impl MessageBody + use<>>, Error = Error>> {
-    Api(init_service(app(database, limits)).await)
+    start_with(Parts { database, payments: no_payments(), limits }).await
+}
+
+pub(crate) async fn start_with(
+    parts: Parts,
+) -> Api<impl Service<Request, Response = ServiceResponse<impl MessageBody + use<>>, Error = Error>> {
+    Api(init_service(app(parts)).await)
 }
 
 impl<S, B> Api<S>
@@ -81,6 +98,14 @@ where
         let answer = self.create(&an_order()).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn pay(&self, id: &str) -> Answer {
+        self.call(Method::POST, &format!("/v1/orders/{id}/payment")).await
+    }
+
+    pub(crate) async fn create_once(&self, key: &str, order: &Value) -> Answer {
+        self.send(TestRequest::post().uri("/v1/orders").insert_header(("idempotency-key", key)).set_json(order)).await
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Answer {

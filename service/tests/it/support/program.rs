@@ -34,8 +34,22 @@ impl Program {
     /// Starts it on free ports, and returns when it listens.
     pub(crate) fn serve(database_url: &str, environment: &[(&str, &str)]) -> Self {
         let fixed = [("DATABASE_URL", database_url), ("LISTEN", "127.0.0.1:0"), ("ADMIN_LISTEN", "127.0.0.1:0")];
-        let mut process =
-            command(&[], &fixed).envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut program = Self::spawn(command(&[], &fixed).envs(environment.iter().copied()));
+        let listening = program.line("listening");
+        program.public = listening["listen"].as_str().unwrap().into();
+        program.admin = listening["admin_listen"].as_str().unwrap().into();
+        program
+    }
+
+    /// Starts the payments provider that it can play, on a free port: `public`.
+    pub(crate) fn payments_stub() -> Self {
+        let mut program = Self::spawn(&mut command(&["payments-stub"], &[("PAYMENTS_LISTEN", "127.0.0.1:0")]));
+        program.public = program.line("listening")["listen"].as_str().unwrap().into();
+        program
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -43,11 +57,7 @@ impl Program {
                 let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
-        let mut program = Self { process, public: String::new(), admin: String::new(), lines };
-        let listening = program.line("listening");
-        program.public = listening["listen"].as_str().unwrap().into();
-        program.admin = listening["admin_listen"].as_str().unwrap().into();
-        program
+        Self { process, public: String::new(), admin: String::new(), lines }
     }
 
     /// Waits for a line with this message.
