@@ -1,5 +1,5 @@
 # Both programs as static binaries, each in an image of its own with nothing else: no shell, no package, no root.
-#   docker build --target service --build-arg REVISION=$(git rev-parse --short HEAD) .
+#   docker build --target service --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse --short HEAD) .
 FROM rust:1.95-slim-bookworm AS builder
 WORKDIR /src
 # glibc, linked statically, for whatever machine this is. With a target named, the flag does not reach what cargo
