@@ -8,7 +8,9 @@ use serde_json::Value;
 use tracing::Span;
 use tracing_subscriber::registry::{LookupSpan as _, Registry};
 
+use crate::hex::Hex;
 use crate::propagation::Parent;
+use crate::traces::new_span_id;
 
 /// Keys that a line sets itself. They win over context keys of the same name.
 pub(crate) const RESERVED: [&str; 10] =
@@ -19,15 +21,17 @@ const MAX_FIELDS: usize = 32;
 
 /// One request: its ids, and what handlers have said about it. Shared by all its spans.
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "request_id is the field's name on lines and in headers")]
 pub(crate) struct Request {
-    pub(crate) request_id: String,
     pub(crate) trace_id: TraceId,
+    pub(crate) trace_hex: Hex<32>,
     pub(crate) span_id: SpanId,
+    pub(crate) span_hex: Hex<16>,
     pub(crate) parent: Option<Parent>,
     pub(crate) sampled: bool,
     pub(crate) tracestate: Option<String>,
     pub(crate) baggage: Option<String>,
+    /// The caller's, where it sent one; else the trace id serves.
+    own_request_id: Option<Box<str>>,
     fields: Mutex<Vec<(&'static str, Value)>>,
 }
 
@@ -36,23 +40,29 @@ pub(crate) struct Request {
 pub(crate) struct ChildId(pub(crate) SpanId);
 
 impl Request {
-    pub(crate) fn new(
-        request_id: String,
-        trace_id: TraceId,
-        span_id: SpanId,
-        parent: Option<Parent>,
-        sampled: bool,
-    ) -> Self {
+    pub(crate) fn new(trace_id: TraceId, parent: Option<Parent>, own_request_id: Option<&str>, sampled: bool) -> Self {
+        let span_id = new_span_id();
         Self {
-            request_id,
             trace_id,
+            trace_hex: Hex::of(&trace_id.to_bytes()),
             span_id,
+            span_hex: Hex::of(&span_id.to_bytes()),
             parent,
             sampled,
             tracestate: None,
             baggage: None,
+            own_request_id: own_request_id.map(Into::into),
             fields: Mutex::default(),
         }
+    }
+
+    /// The caller's request id, else the trace id.
+    pub(crate) fn request_id(&self) -> &[u8] {
+        self.own_request_id.as_deref().map_or(self.trace_hex.bytes(), str::as_bytes)
+    }
+
+    pub(crate) fn own_request_id(&self) -> Option<&str> {
+        self.own_request_id.as_deref()
     }
 
     pub(crate) fn put(&self, key: &'static str, value: Value) {
@@ -91,13 +101,13 @@ pub fn get(key: &str) -> Option<Value> {
 /// The request's id, as sent by the caller or made here.
 #[must_use]
 pub fn request_id() -> Option<String> {
-    current().map(|request| request.request_id.clone())
+    current().map(|request| request.own_request_id().unwrap_or(request.trace_hex.as_str()).to_owned())
 }
 
 /// The request's trace id, 32 hexadecimal digits.
 #[must_use]
 pub fn trace_id() -> Option<String> {
-    current().map(|request| request.trace_id.to_string())
+    current().map(|request| request.trace_hex.as_str().to_owned())
 }
 
 /// The current position in the request's trace, as a `traceparent` header has it: to be kept beside
@@ -113,10 +123,10 @@ pub fn traceparent() -> Option<String> {
 /// The headers that carry this request on to the service it calls.
 #[must_use]
 pub fn propagation_headers() -> Vec<(&'static str, String)> {
-    let (Some(request), Some(traceparent)) = (current(), traceparent()) else {
+    let (Some(request), Some(traceparent), Some(request_id)) = (current(), traceparent(), request_id()) else {
         return Vec::new();
     };
-    let mut headers = vec![("traceparent", traceparent), ("x-request-id", request.request_id.clone())];
+    let mut headers = vec![("traceparent", traceparent), ("x-request-id", request_id)];
     let state = request.tracestate.clone().map(|state| ("tracestate", state));
     let baggage = request.baggage.clone().map(|baggage| ("baggage", baggage));
     headers.extend(state.into_iter().chain(baggage));

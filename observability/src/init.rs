@@ -87,11 +87,7 @@ pub fn init(service: Service, settings: &Settings, declared: &[&'static dyn Metr
         None => Spans::nowhere(),
     };
     let core = Core {
-        identity: Identity {
-            service: service.name,
-            version: service.version,
-            environment: settings.environment.clone(),
-        },
+        identity: Identity::new(service.name, service.version, &settings.environment),
         filter: RwLock::new(filter),
         output: Output::Process(writer.lines()),
         sampling: Sampling::new(settings.trace_ratio),

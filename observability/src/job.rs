@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use crate::context::Request;
 use crate::layer;
 use crate::propagation::parse_traceparent;
-use crate::traces::{self, new_span_id, new_trace_id};
+use crate::traces::{self, new_trace_id};
 
 /// Runs `work` as one piece of background work called `name`.
 ///
@@ -24,8 +24,7 @@ pub async fn job<T>(name: &'static str, cause: Option<&str>, work: impl Future<O
         core.spans.wanted() && cause.map_or_else(|| core.sampling.decide(), |cause| cause.sampled)
     });
     let trace_id = new_trace_id();
-    let request =
-        Arc::new(Request::new(trace_id.to_string(), trace_id, new_span_id(), None, sampled.unwrap_or_default()));
+    let request = Arc::new(Request::new(trace_id, None, None, sampled.unwrap_or_default()));
     if let Some(cause) = cause {
         request.put("linked_trace_id", cause.trace_id.to_string().into());
     }

@@ -42,8 +42,10 @@ pub mod metrics;
 pub mod testing;
 pub mod traces;
 
+mod hex;
 mod init;
 mod job;
+mod json;
 mod layer;
 mod line;
 mod panics;

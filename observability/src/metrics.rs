@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use metrics::{Gauge as GaugeHandle, Key, Label, Level, Metadata, Unit, with_recorder};
+use metrics::{Gauge as GaugeHandle, Histogram as HistogramHandle, Key, Label, Level, Metadata, Unit, with_recorder};
 
 pub use crate::report::Report;
 use crate::{client, db, http};
@@ -160,8 +160,12 @@ impl<const N: usize> Histogram<N> {
 
     /// Records one observation, in seconds.
     pub fn record(&self, values: [&'static str; N], seconds: f64) {
+        self.handle(values).record(seconds);
+    }
+
+    pub(crate) fn handle(&self, values: [&'static str; N]) -> HistogramHandle {
         let key = self.declared.key(values);
-        with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(seconds));
+        with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
     }
 }
 

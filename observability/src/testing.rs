@@ -54,7 +54,7 @@ impl Capture {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let spans = Arc::new(Mutex::new(Vec::new()));
         let core = Core {
-            identity: Identity { service: "test", version: "0.0.0", environment: "test".into() },
+            identity: Identity::new("test", "0.0.0", "test"),
             filter: RwLock::new(logs::parse(filter).expect("the filter parses")),
             output: Output::Memory(Arc::clone(&lines)),
             sampling: Sampling::new(ratio),

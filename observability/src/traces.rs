@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -78,6 +78,8 @@ pub(crate) fn new_span_id() -> SpanId {
     SpanId::from(fastrand::u64(1..))
 }
 
+static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| InstrumentationScope::builder("observability").build());
+
 /// The span of a request or a job that ends now, with the fields it was given.
 pub(crate) fn root(
     request: &Request,
@@ -104,7 +106,7 @@ pub(crate) fn root(
         events: opentelemetry_sdk::trace::SpanEvents::default(),
         links: opentelemetry_sdk::trace::SpanLinks::default(),
         status: Status::Unset,
-        instrumentation_scope: InstrumentationScope::builder("observability").build(),
+        instrumentation_scope: SCOPE.clone(),
     }
 }
 

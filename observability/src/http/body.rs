@@ -11,7 +11,6 @@ use super::ending::Ending;
 
 pin_project! {
     /// A body under observation. Dropped before its end, the request counts as cancelled.
-    #[derive(Debug)]
     pub struct Observed<B> {
         #[pin]
         body: B,
@@ -43,10 +42,11 @@ impl<B: MessageBody> MessageBody for Observed<B> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
-        let span = this.ending.as_ref().map(Ending::span);
         let size = this.body.size();
         let chunk = {
-            let _entered = span.as_ref().map(tracing::Span::enter);
+            // Only a stream runs code that may want the request's context.
+            let span = this.ending.as_ref().map(Ending::span).filter(|_| size == BodySize::Stream);
+            let _entered = span.map(tracing::Span::enter);
             ready!(this.body.poll_next(cx))
         };
         let last = match &chunk {

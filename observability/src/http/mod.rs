@@ -2,30 +2,33 @@
 //! request id, from one timer and one drop guard. Wrap it outermost.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ResourceMap, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpResponse};
 use pin_project_lite::pin_project;
-use tracing::Span;
 
 mod body;
 mod ending;
 mod identify;
+mod worker;
 
 pub use crate::problem::Problem;
 pub use body::Observed;
 
 use crate::layer;
 use crate::metrics::{Counter, Gauge, Histogram};
-use ending::Ending;
+use ending::{Answer, Ending};
+use worker::Worker;
 
 /// Durations of requests answered here. `http_route` is the pattern, never the path.
 pub static REQUEST_DURATION: Histogram<4> = Histogram::new(
@@ -105,16 +108,20 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(ObserveService { service, routes: std::cell::OnceCell::new() }))
+        ready(Ok(ObserveService { service: Rc::new(service), worker: OnceCell::new() }))
     }
 }
 
 /// The middleware of one worker.
-#[derive(Debug)]
 pub struct ObserveService<S> {
-    service: S,
-    /// A copy for requests that end without an answer: their `HttpRequest` may not be kept, routing needs it alone.
-    routes: std::cell::OnceCell<Rc<ResourceMap>>,
+    service: Rc<S>,
+    worker: OnceCell<Rc<Worker>>,
+}
+
+impl<S> std::fmt::Debug for ObserveService<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObserveService").finish_non_exhaustive()
+    }
 }
 
 impl<S, B> Service<ServiceRequest> for ObserveService<S>
@@ -124,58 +131,59 @@ where
 {
     type Response = ServiceResponse<Observed<B>>;
     type Error = Error;
-    type Future = Observing<S::Future>;
+    type Future = Observing<S>;
 
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let routes = Rc::clone(self.routes.get_or_init(|| Rc::new(request.resource_map().clone())));
-        let identity = identify::identify(request.headers());
-        let span = layer::root_span(std::sync::Arc::clone(&identity));
-        let ending = Ending::new(&request, routes, identity, span.clone());
-        let inner = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| self.service.call(request))));
-        match inner {
-            Ok(inner) => Observing { inner: Some(inner), span, ending: Some(ending) },
-            Err(_) => Observing { inner: None, span, ending: Some(ending) },
-        }
+        let worker = Rc::clone(self.worker.get_or_init(|| Rc::new(Worker::new(request.resource_map().clone()))));
+        let identity = identify::identify(request.headers(), worker.core.as_deref());
+        let span = layer::root_span(Arc::clone(&identity));
+        let ending = Ending::new(&request, worker, identity, span);
+        Observing { call: Some((Rc::clone(&self.service), request)), inner: None, ending: Some(ending) }
     }
 }
 
 pin_project! {
     /// A request on its way.
-    pub struct Observing<F> {
-        // None when the call itself panicked.
+    pub struct Observing<S: Service<ServiceRequest>> {
+        // The inner services are called at the first poll, so that the span is entered once for both.
+        call: Option<(Rc<S>, ServiceRequest)>,
         #[pin]
-        inner: Option<F>,
-        span: Span,
+        inner: Option<S::Future>,
         ending: Option<Ending>,
     }
 }
 
-impl<F, B> Future for Observing<F>
+impl<S, B> Future for Observing<S>
 where
-    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
     type Output = Result<ServiceResponse<Observed<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let _entered = this.span.enter();
-        let outcome = match this.inner.as_pin_mut() {
-            Some(inner) => match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-                Ok(poll) => Some(ready!(poll)),
-                Err(panic) => {
-                    drop_quietly(panic);
-                    None
-                }
-            },
-            None => None,
+        let mut this = self.project();
+        let Some(ending) = this.ending.as_ref() else { return Poll::Pending };
+        let entered = ending.span().enter();
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            if let Some((service, request)) = this.call.take() {
+                this.inner.set(Some(service.call(request)));
+            }
+            this.inner.as_mut().as_pin_mut().map_or(Poll::Pending, |inner| inner.poll(cx))
+        }));
+        drop(entered);
+        let outcome = match poll {
+            Ok(poll) => Some(ready!(poll)),
+            Err(panic) => {
+                drop_quietly(panic);
+                None
+            }
         };
         let Some(ending) = this.ending.take() else { return Poll::Pending };
         Poll::Ready(match outcome {
             Some(Ok(response)) => Ok(answered(response, ending)),
-            Some(Err(error)) => Err(refused(error, ending)),
+            Some(Err(error)) => Err(refused(&error, ending)),
             None => Err(panicked(ending)),
         })
     }
@@ -188,31 +196,45 @@ fn drop_quietly(payload: Box<dyn Any + Send>) {
 
 fn answered<B: MessageBody>(mut response: ServiceResponse<B>, mut ending: Ending) -> ServiceResponse<Observed<B>> {
     identify::mark(response.headers_mut(), ending.request());
-    ending.status(response.status(), response.response().extensions().get::<Failure>().cloned());
+    let status = response.status();
+    // A success has no failure to look for.
+    let failure =
+        (status.is_client_error() || status.is_server_error()).then(|| failure(response.response())).flatten();
+    let route = response.request().match_pattern();
+    ending.answer(Answer { status, route, failure });
     response.map_body(|_, body| Observed::new(body, ending))
 }
 
-/// An inner middleware's error. Handlers' errors arrive as answers.
-fn refused(error: Error, mut ending: Ending) -> Error {
-    let mut response = error.as_response_error().error_response();
-    identify::mark(response.headers_mut(), ending.request());
-    let failure = response.extensions().get::<Failure>().cloned();
-    ending.status(response.status(), failure);
-    ending.finish();
-    InternalError::from_response(error, response).into()
+fn failure<B>(response: &HttpResponse<B>) -> Option<Box<Failure>> {
+    response.extensions().get::<Failure>().cloned().map(Box::new)
 }
 
-fn panicked(mut ending: Ending) -> Error {
+/// An inner middleware's error. Handlers' errors arrive as answers.
+fn refused(error: &Error, ending: Ending) -> Error {
+    let span = ending.span().clone();
+    let response = span.in_scope(|| error.as_response_error().error_response());
+    let failure = failure(&response);
+    conclude(error.to_string(), response, failure, ending)
+}
+
+fn panicked(ending: Ending) -> Error {
     let problem = Problem {
         kind: "panic",
         status: StatusCode::INTERNAL_SERVER_ERROR,
         title: "Internal error",
         detail: "The request could not be completed. The failure has been recorded under the ids given here.".into(),
     };
-    let mut response = problem.response();
+    let span = ending.span().clone();
+    let response = span.in_scope(|| problem.response());
+    let cause = "the handler panicked";
+    let failure = Failure { failure_type: "panic", severity: Severity::Error, cause: cause.into() };
+    conclude(cause.into(), response, Some(Box::new(failure)), ending)
+}
+
+/// Ends a request whose answer is an error's: actix sends it without asking the middleware again.
+fn conclude(cause: String, mut response: HttpResponse, failure: Option<Box<Failure>>, mut ending: Ending) -> Error {
     identify::mark(response.headers_mut(), ending.request());
-    let failure = Failure { failure_type: "panic", severity: Severity::Error, cause: "the handler panicked".into() };
-    ending.status(response.status(), Some(failure));
+    ending.answer(Answer { status: response.status(), route: None, failure });
     ending.finish();
-    InternalError::from_response("the handler panicked", response).into()
+    InternalError::from_response(cause, response).into()
 }

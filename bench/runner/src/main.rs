@@ -1,0 +1,43 @@
+//! Measures what telemetry costs a request: instructions by callgrind (`check`), and CPU time,
+//! throughput and latency of paired runs (`run`).
+
+mod callgrind;
+mod check;
+mod collector;
+mod load;
+mod paired;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Compare instructions per request with the committed baseline and the gate
+    Check {
+        /// Write the baseline anew; commit it by itself, with the reason
+        #[arg(long)]
+        raise: bool,
+    },
+    /// Run the servers in turn, print the table, write results.json
+    Run {
+        /// Rounds; each gives every server one turn
+        #[arg(long, default_value_t = 7)]
+        rounds: usize,
+        /// Seconds a turn
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Check { raise } => check::run(raise),
+        Verb::Run { rounds, seconds } => paired::run(rounds, seconds),
+    }
+}

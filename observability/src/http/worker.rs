@@ -1,0 +1,127 @@
+//! What one worker knows: its routes, and for each kind of request it has seen, the parts that are the
+//! same every time. So a request neither looks up a metric nor formats its route.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
+
+use actix_web::dev::ResourceMap;
+use actix_web::http::Method;
+use metrics::{Gauge, Histogram};
+use serde_json::json;
+use tracing::Level;
+
+use super::ending::CLIENT_CLOSED_REQUEST;
+use super::{ACTIVE_REQUESTS, Failure, REQUEST_DURATION, Severity};
+use crate::layer::{self, Core};
+use crate::line::{TARGET, Template};
+use crate::metrics::intern;
+
+/// The methods that are label values; a client can send any word, which is the last.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER"];
+
+/// Kinds kept. Routes, statuses and failure types are few; this is against a program that makes them up.
+const MAX_KINDS: usize = 1024;
+
+pub(super) struct Worker {
+    pub(super) core: Option<Arc<Core>>,
+    pub(super) routes: ResourceMap,
+    active: [Gauge; METHODS.len()],
+    kinds: RefCell<Vec<Rc<Kind>>>,
+}
+
+/// Requests that end alike: same method, route, status and error.
+pub(super) struct Kind {
+    method: usize,
+    status: u16,
+    pub(super) error_type: &'static str,
+    pub(super) route: &'static str,
+    pub(super) span_name: &'static str,
+    pub(super) level: Level,
+    pub(super) duration: Histogram,
+    pub(super) template: Option<Template>,
+}
+
+impl Worker {
+    pub(super) fn new(routes: ResourceMap) -> Self {
+        let active = METHODS.map(|method| ACTIVE_REQUESTS.handle([method]));
+        Self { core: layer::current(Arc::clone), routes, active, kinds: RefCell::default() }
+    }
+
+    pub(super) fn active(&self, method: usize) -> Option<&Gauge> {
+        self.active.get(method)
+    }
+
+    /// Whether a line of this level would be written.
+    pub(super) fn writes(&self, level: Level) -> bool {
+        self.core
+            .as_ref()
+            .is_some_and(|core| core.filter.read().unwrap_or_else(PoisonError::into_inner).would_enable(TARGET, &level))
+    }
+
+    /// What is known of such a request. `route` is the pattern, none for a path that nothing serves.
+    pub(super) fn kind(&self, method: usize, route: Option<&str>, status: u16, failure: Option<&Failure>) -> Rc<Kind> {
+        let route = route.unwrap_or("unmatched");
+        let error_type = failure.map(|failure| failure.failure_type);
+        let alike = |kind: &&Rc<Kind>| {
+            kind.status == status
+                && kind.method == method
+                && error_type.is_none_or(|error_type| kind.error_type == error_type)
+                && kind.route == route
+        };
+        if let Some(kind) = self.kinds.borrow().iter().find(alike) {
+            return Rc::clone(kind);
+        }
+        let kind = Rc::new(self.describe(method, intern("http_route", route), status, failure));
+        let mut kinds = self.kinds.borrow_mut();
+        if kinds.len() < MAX_KINDS {
+            kinds.push(Rc::clone(&kind));
+        }
+        kind
+    }
+
+    fn describe(&self, method: usize, route: &'static str, status: u16, failure: Option<&Failure>) -> Kind {
+        let word = method_word(method);
+        let status_text = intern("http_response_status_code", &status.to_string());
+        let error_type = match failure {
+            Some(failure) => failure.failure_type,
+            None if status == CLIENT_CLOSED_REQUEST => "cancelled",
+            None if status >= 500 => status_text,
+            None => "",
+        };
+        let level = match failure.map(|failure| failure.severity) {
+            Some(Severity::Error) => Level::ERROR,
+            Some(Severity::Warning) => Level::WARN,
+            None if status == CLIENT_CLOSED_REQUEST => Level::WARN,
+            None => Level::INFO,
+        };
+        let gone = if status == CLIENT_CLOSED_REQUEST { ", client gone" } else { "" };
+        let fields = [
+            ("http.request.method", json!(word)),
+            ("http.route", json!(route)),
+            ("http.response.status_code", json!(status)),
+        ];
+        let message = format!("{word} {route} → {status}{gone}");
+        // OpenTelemetry's names for spans of requests: the route, where there is one.
+        let span_name = if route == "unmatched" { word } else { intern("span_name", &format!("{word} {route}")) };
+        Kind {
+            method,
+            status,
+            error_type,
+            route,
+            span_name,
+            level,
+            duration: REQUEST_DURATION.handle([word, route, status_text, error_type]),
+            template: self.core.as_ref().map(|core| Template::new(core, level, message, &fields)),
+        }
+    }
+}
+
+pub(super) fn method_word(method: usize) -> &'static str {
+    METHODS.get(method).copied().unwrap_or("_OTHER")
+}
+
+pub(super) fn method_index(method: &Method) -> usize {
+    let word = method.as_str();
+    METHODS.iter().position(|known| *known == word).unwrap_or(METHODS.len() - 1)
+}
