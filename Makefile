@@ -20,7 +20,7 @@ doctor: ## say why the stack is not healthy
 	@$(STACK) doctor
 
 drill: ## break something and see it told: NAME=db_down, db_frozen, service_down
-	@$(STACK) drill $(NAME)
+	@$(STACK) drill $(NAME) --prefer-running
 
 .PHONY: test lint
 test: ## everything that fits in a quarter of an hour

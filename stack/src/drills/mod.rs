@@ -12,11 +12,12 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
+use serde_json::json;
 
 use runner::{Fault, Plan};
-pub use runner::{Outcome, Spread, Summary};
+pub use runner::{Outcome, Summary};
 
-use crate::{Handle, Options, chat::Behaviour, timeline::Timeline};
+use crate::{Handle, Options, chat::Behaviour, results, timeline::Timeline};
 
 const QUIET: Duration = Duration::from_secs(10);
 const LONG_QUIET: Duration = Duration::from_mins(10);
@@ -52,6 +53,9 @@ pub struct Args {
     /// Break the stack that is up, instead of a fresh one
     #[arg(long)]
     pub running: bool,
+    /// Break the stack that is up, if there is one, else a fresh one
+    #[arg(long, conflicts_with = "running")]
+    pub prefer_running: bool,
     /// Keep the fault up this long (such as 4m), and watch ten minutes afterwards that nothing more is told
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub lasting: Option<Duration>,
@@ -70,7 +74,7 @@ impl Args {
     /// One drill on a fresh stack.
     #[must_use]
     pub fn new(drill: Drill) -> Self {
-        Self { drill, running: false, lasting: None, chat_down: false, repeat: 1, results: None }
+        Self { drill, running: false, prefer_running: false, lasting: None, chat_down: false, repeat: 1, results: None }
     }
 
     fn plan(&self) -> Plan {
@@ -87,11 +91,13 @@ impl Args {
 /// Runs a drill to its end, prints its timeline and, as the last line, its outcome as one JSON object.
 pub async fn run(args: Args) -> anyhow::Result<Summary> {
     let mut timeline = Timeline::default();
-    let stack = if args.running {
-        crate::running().await?
-    } else {
-        timeline.say("starting a fresh stack");
-        crate::start(Options::default()).await?
+    let stack = match crate::running().await {
+        Ok(stack) if args.running || args.prefer_running => stack,
+        Err(error) if args.running => return Err(error),
+        _ => {
+            timeline.say("starting a fresh stack");
+            crate::start(Options::default()).await?
+        }
     };
     let plan = args.plan();
     let result = tokio::select! {
@@ -138,7 +144,7 @@ async fn conclude(args: &Args, outcomes: &[Outcome], timeline: &mut Timeline) ->
     let target = (args.repeat > 1 && !args.chat_down).then_some(fault.chat_within);
     let summary = Summary::of(fault.name, outcomes, target);
     if let Some(path) = &args.results {
-        runner::write_results(path, &summary, outcomes).await?;
+        results::write(path, json!({ "summary": summary, "runs": outcomes })).await?;
     }
     for reason in &summary.reasons {
         timeline.say(&format!("WRONG: {reason}"));
