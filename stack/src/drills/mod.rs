@@ -12,12 +12,11 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
-use serde_json::json;
 
 use runner::{Fault, Plan};
-pub use runner::{Outcome, Summary};
+pub use runner::{Outcome, Spread, Summary};
 
-use crate::{Handle, Options, chat::Behaviour, results, timeline::Timeline};
+use crate::{Handle, Options, chat::Behaviour, timeline::Timeline};
 
 const QUIET: Duration = Duration::from_secs(10);
 const LONG_QUIET: Duration = Duration::from_mins(10);
@@ -144,7 +143,7 @@ async fn conclude(args: &Args, outcomes: &[Outcome], timeline: &mut Timeline) ->
     let target = (args.repeat > 1 && !args.chat_down).then_some(fault.chat_within);
     let summary = Summary::of(fault.name, outcomes, target);
     if let Some(path) = &args.results {
-        results::write(path, json!({ "summary": summary, "runs": outcomes })).await?;
+        runner::write_results(path, &summary, outcomes).await?;
     }
     for reason in &summary.reasons {
         timeline.say(&format!("WRONG: {reason}"));
