@@ -57,6 +57,20 @@ pub(crate) fn subscriber(core: Arc<Core>) -> impl Subscriber + Send + Sync {
 }
 
 thread_local! {
+    static GENERATION: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Changes when this thread's telemetry does, which only tests do: what was made for the old one is stale.
+pub(crate) fn generation() -> u32 {
+    GENERATION.get()
+}
+
+/// Says that this thread's telemetry has changed.
+pub(crate) fn renew() {
+    GENERATION.set(GENERATION.get().wrapping_add(1));
+}
+
+thread_local! {
     static NEXT_REQUEST: Cell<Option<Arc<Request>>> = const { Cell::new(None) };
 }
 

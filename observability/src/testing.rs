@@ -1,6 +1,6 @@
 //! What a test can see: the lines, metrics and spans of its own thread.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::LocalRecorderGuard;
@@ -25,6 +25,12 @@ pub struct Capture {
     report: Report,
     _subscriber: DefaultGuard,
     _recorder: LocalRecorderGuard<'static>,
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        layer::renew();
+    }
 }
 
 impl std::fmt::Debug for Capture {
@@ -60,7 +66,9 @@ impl Capture {
             sampling: Sampling::new(ratio),
             spans: Spans::to(Arc::new(Collect(Arc::clone(&spans)))),
         };
+        see_every_thread();
         let subscriber = tracing::subscriber::set_default(layer::subscriber(Arc::new(core)));
+        layer::renew();
         panics::add_hook();
         Self { lines, spans, report, _subscriber: subscriber, _recorder: recorder }
     }
@@ -93,6 +101,13 @@ impl Capture {
     pub fn spans(&self) -> Vec<SpanData> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// While one subscriber is registered, tracing asks the thread at hand, and not that subscriber, whether
+/// anybody wants a line: a thread without a capture would silence the line for all. So there are two.
+fn see_every_thread() {
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! request id, from one timer and one drop guard. Wrap it outermost.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -108,14 +108,25 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(ObserveService { service: Rc::new(service), worker: OnceCell::new() }))
+        ready(Ok(ObserveService { service: Rc::new(service), worker: RefCell::new(None) }))
     }
 }
 
 /// The middleware of one worker.
 pub struct ObserveService<S> {
     service: Rc<S>,
-    worker: OnceCell<Rc<Worker>>,
+    worker: RefCell<Option<Rc<Worker>>>,
+}
+
+impl<S> ObserveService<S> {
+    /// What this worker knows, learnt anew where the thread's telemetry has changed.
+    fn worker(&self, request: &ServiceRequest) -> Rc<Worker> {
+        let mut worker = self.worker.borrow_mut();
+        match worker.as_ref().filter(|worker| worker.is_current()) {
+            Some(worker) => Rc::clone(worker),
+            None => Rc::clone(worker.insert(Rc::new(Worker::new(request.resource_map().clone())))),
+        }
+    }
 }
 
 impl<S> std::fmt::Debug for ObserveService<S> {
@@ -136,7 +147,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let worker = Rc::clone(self.worker.get_or_init(|| Rc::new(Worker::new(request.resource_map().clone()))));
+        let worker = self.worker(&request);
         let identity = identify::identify(request.headers(), worker.core.as_deref());
         let span = layer::root_span(Arc::clone(&identity));
         let ending = Ending::new(&request, worker, identity, span);

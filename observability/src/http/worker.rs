@@ -24,6 +24,7 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const MAX_KINDS: usize = 1024;
 
 pub(super) struct Worker {
+    generation: u32,
     pub(super) core: Option<Arc<Core>>,
     pub(super) routes: ResourceMap,
     active: [Gauge; METHODS.len()],
@@ -45,7 +46,12 @@ pub(super) struct Kind {
 impl Worker {
     pub(super) fn new(routes: ResourceMap) -> Self {
         let active = METHODS.map(|method| ACTIVE_REQUESTS.handle([method]));
-        Self { core: layer::current(Arc::clone), routes, active, kinds: RefCell::default() }
+        let (generation, core) = (layer::generation(), layer::current(Arc::clone));
+        Self { generation, core, routes, active, kinds: RefCell::default() }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.generation == layer::generation()
     }
 
     pub(super) fn active(&self, method: usize) -> Option<&Gauge> {

@@ -157,6 +157,17 @@ async fn a_request_that_is_given_up_counts_as_499_with_its_route() {
 }
 
 #[actix_web::test]
+async fn a_capture_that_starts_late_sees_what_comes_after_it() {
+    let app = app!();
+    read_body(call_service(&app, TestRequest::get().uri("/ok/1").to_request()).await).await;
+    for _ in 0..2 {
+        let capture = Capture::start();
+        read_body(call_service(&app, TestRequest::get().uri("/ok/1").to_request()).await).await;
+        assert_agree(&capture, "/ok/{id}", 200, "INFO", "");
+    }
+}
+
+#[actix_web::test]
 async fn a_body_that_is_given_up_counts_as_499() {
     let capture = Capture::start();
     let app = app!();
