@@ -128,13 +128,13 @@ async fn a_request_that_takes_too_long_is_latency(pool: PgPool) {
 
 #[sqlx::test]
 async fn what_nobody_foresaw_is_errors(pool: PgPool) {
-    sqlx::query("drop table orders").execute(&pool).await.unwrap();
+    sqlx::query("drop table orders cascade").execute(&pool).await.unwrap();
     assert_failure(Database::fixed(pool), LIMITS, 500, "errors").await;
 }
 
 #[sqlx::test]
 async fn causes_stay_in_the_log(pool: PgPool) {
-    sqlx::query("drop table orders").execute(&pool).await.unwrap();
+    sqlx::query("drop table orders cascade").execute(&pool).await.unwrap();
     let name = pool.connect_options().to_url_lossy().path().to_owned();
     let api = start(Database::fixed(pool), LIMITS).await;
     let body = api.create(&an_order()).await.body.to_string();
