@@ -22,9 +22,11 @@ pub(crate) struct Notification {
     pub(crate) alerts: Vec<Alert>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Alert {
+    /// In Alertmanager's own list it is an object, which is not read.
+    #[serde(default)]
     pub(crate) status: Status,
     pub(crate) labels: Pairs,
     #[serde(default)]
@@ -37,14 +39,20 @@ pub(crate) struct Alert {
     fingerprint: String,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
+    #[default]
     Firing,
     Resolved,
 }
 
 impl Notification {
+    /// One that nobody has sent.
+    pub(crate) fn of(status: Status, alerts: Vec<Alert>) -> Self {
+        Self { version: VERSION.into(), status, group_labels: Pairs::new(), truncated_alerts: 0, alerts }
+    }
+
     /// The notification in `body`, or a sentence on what is wrong with it.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
         let notification: Self = serde_json::from_slice(body)
@@ -60,6 +68,20 @@ impl Notification {
 }
 
 impl Alert {
+    /// One that nobody has sent.
+    pub(crate) fn new(labels: Pairs, starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>) -> Self {
+        let (status, annotations) = (Status::Firing, Pairs::new());
+        Self {
+            status,
+            labels,
+            annotations,
+            starts_at,
+            ends_at,
+            generator_url: String::new(),
+            fingerprint: String::new(),
+        }
+    }
+
     /// A label's value; empty when the alert does not have it.
     pub(crate) fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)

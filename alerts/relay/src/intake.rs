@@ -9,9 +9,10 @@ use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
 use crate::alertmanager::{Notification, Status};
-use crate::channel::{Channel, INBOX};
+use crate::channel::INBOX;
 use crate::metrics::{DELIVERY_SECONDS, INTAKE_REQUESTS};
 use crate::server::Relay;
+use crate::store::Circumstances;
 use crate::time;
 
 const LARGEST: usize = 1024 * 1024;
@@ -83,8 +84,10 @@ fn authorized(relay: &Relay, request: &HttpRequest) -> bool {
 }
 
 async fn record(relay: &Relay, notification: &Notification) -> Result<(), Refusal> {
-    let channels: Vec<_> = relay.channels.iter().map(Channel::name).collect();
-    let recorded = observability::db::observe("INSERT", "incidents", relay.store.record(notification, &channels));
+    let ended = notification.alerts.iter().any(|alert| alert.status == Status::Resolved);
+    let blind = ended && relay.sight.blind().await;
+    let at = Circumstances { policy: &relay.policy, now: time::now(), blind };
+    let recorded = observability::db::observe("INSERT", "incidents", relay.store.record(notification, at));
     let recorded = tokio::time::timeout(STORING, recorded).await;
     let changes = recorded.map_err(|_| Refusal::StoreFailed("the store did not answer in time".into()))?;
     let changes = changes.map_err(|error| Refusal::StoreFailed(error.to_string()))?;

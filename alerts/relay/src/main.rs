@@ -1,4 +1,4 @@
-//! `relay` carries alerts to chat; `relay check` and `relay health` help to operate it.
+//! `relay` carries alerts to chat; `relay check`, `explain`, `selftest` and `health` help to operate it.
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -19,8 +19,11 @@ fn main() -> anyhow::Result<ExitCode> {
         return relay::health(&args);
     }
     let config = Config::load(&args).unwrap_or_else(|error| error.exit());
-    if args.command == Some(Command::Check) {
-        return relay::describe(&config);
+    match &args.command {
+        Some(Command::Check) => return relay::describe(&config),
+        Some(Command::Explain { alert }) => return relay::explain(&config, alert),
+        Some(Command::Selftest) => return relay::selftest(&config),
+        _ => {}
     }
     let telemetry = observability::init(SERVICE, &config.telemetry, relay::METRICS)?;
     actix_web::rt::System::new()

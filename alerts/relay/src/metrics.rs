@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use observability::metrics::{Counter, Gauge, Histogram, Metric, intern};
 
-use crate::channel::Channel;
 use crate::server::Relay;
 use crate::store::Gauges;
 use crate::time;
@@ -20,6 +19,11 @@ pub(crate) static DELIVERY_SECONDS: Histogram<1> = Histogram::new(
     ["channel"],
     &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0, 1800.0],
 );
+pub(crate) static DEAD_LETTERS: Counter<1> =
+    Counter::new("relay_dead_letters_total", "Messages given up after a day.", ["channel"]);
+static CHANNEL_UP: Gauge<1> = Gauge::new("relay_channel_up", "0 while a channel accepts nothing.", ["channel"]);
+static MISSED_STEPS: Gauge<0> =
+    Gauge::new("relay_escalation_missed_steps", "Open incidents whose next step should have been made.", []);
 static OLDEST_PENDING: Gauge<1> = Gauge::new(
     "relay_oldest_pending_seconds",
     "Age of the oldest message that a channel has not accepted.",
@@ -35,8 +39,18 @@ static HANDLED: Gauge<3> = Gauge::new(
 );
 
 /// For `observability::init`.
-pub static ALL: &[&dyn Metric] =
-    &[&INTAKE_REQUESTS, &DELIVERY_FAILURES, &DELIVERY_SECONDS, &OLDEST_PENDING, &INCIDENTS, &HEARTBEAT_AGE, &HANDLED];
+pub static ALL: &[&dyn Metric] = &[
+    &INTAKE_REQUESTS,
+    &DELIVERY_FAILURES,
+    &DELIVERY_SECONDS,
+    &DEAD_LETTERS,
+    &CHANNEL_UP,
+    &MISSED_STEPS,
+    &OLDEST_PENDING,
+    &INCIDENTS,
+    &HEARTBEAT_AGE,
+    &HANDLED,
+];
 
 type Kind = [&'static str; 3];
 
@@ -47,13 +61,17 @@ pub(crate) struct Handled(Mutex<BTreeSet<Kind>>);
 /// Brings the gauges up to date; before every report.
 pub(crate) async fn refresh(relay: &Relay) {
     HEARTBEAT_AGE.set([], time::seconds(relay.heartbeat.age()));
+    if let Ok(missed) = relay.store.missed_steps(&relay.policy).await {
+        MISSED_STEPS.set([], f64::from(u32::try_from(missed).unwrap_or(u32::MAX)));
+    }
     match relay.store.gauges(!relay.channels.is_empty()).await {
         Ok(gauges) => {
             INCIDENTS.set(["open"], f64::from(gauges.open));
             INCIDENTS.set(["resolved"], f64::from(gauges.resolved));
-            for channel in relay.channels.iter().map(Channel::name) {
+            for channel in relay.channels.iter().map(|channel| channel.name) {
                 let since = gauges.oldest_pending.get(channel);
                 OLDEST_PENDING.set([channel], since.map_or(0.0, |since| time::seconds(time::now() - since)));
+                CHANNEL_UP.set([channel], if relay.health.is_down(channel) { 0.0 } else { 1.0 });
             }
             relay.handled.show(&gauges);
         }

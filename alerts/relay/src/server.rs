@@ -4,22 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware, web};
 use anyhow::Context as _;
 use futures_util::future;
 use observability::metrics::Report;
+use reqwest::Url;
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use crate::actions::Actions;
 use crate::bell::Bell;
 use crate::channel::{Channel, Sender};
 use crate::config::Config;
+use crate::health::Health;
 use crate::heartbeat::Heartbeat;
+use crate::inbox::Door;
 use crate::message::Links;
 use crate::metrics::Handled;
+use crate::policy::Policy;
+use crate::sight::Sight;
 use crate::store::Store;
-use crate::{admin, inbox, intake, operate, outbox};
+use crate::{admin, inbox, intake, keeper, operate, outbox, reconcile};
 
 /// Longer than one attempt at a chat may take.
 const LAST_ATTEMPT: Duration = Duration::from_secs(6);
@@ -32,9 +38,18 @@ const CLEANING: Duration = Duration::from_hours(1);
 pub(crate) struct Relay {
     pub(crate) store: Store,
     pub(crate) channels: Vec<Channel>,
+    pub(crate) policy: Policy,
+    pub(crate) health: Health,
+    pub(crate) actions: Actions,
+    pub(crate) door: Door,
+    pub(crate) loki: Option<Url>,
+    pub(crate) sight: Sight,
+    pub(crate) environment: String,
+    /// Asked now and then, so that somebody else notices when nobody asks any more.
+    pub(crate) outbound: Option<SecretString>,
     pub(crate) links: Links,
     pub(crate) token: SecretString,
-    pub(crate) warnings: Vec<&'static str>,
+    pub(crate) warnings: Vec<String>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) handled: Handled,
     pub(crate) bell: Bell,
@@ -70,9 +85,22 @@ pub async fn start(config: Config, report: Report) -> anyhow::Result<Running> {
     let admin = bind("RELAY_ADMIN_LISTEN", config.admin_listen)?;
     let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
     let (sender, no_certificates) = Sender::new()?;
-    let warnings = operate::warnings(&config).into_iter().chain(no_certificates).collect();
+    let warnings = operate::warnings(&config).into_iter().chain(no_certificates.map(str::to_owned)).collect();
+    let store = Store::open(&config.data_dir).await?;
     let relay = Arc::new(Relay {
-        store: Store::open(&config.data_dir).await?,
+        actions: Actions::new(store.key().await?),
+        store,
+        policy: config.policy,
+        health: Health::default(),
+        door: match (config.local, config.sign_in) {
+            (true, _) => Door::Open,
+            (false, Some(token)) => Door::Token(token),
+            (false, None) => Door::Shut,
+        },
+        loki: config.loki,
+        sight: Sight { prometheus: config.prometheus, alertmanager: config.alertmanager, client: client()? },
+        environment: config.telemetry.environment,
+        outbound: config.heartbeat,
         channels: config.channels,
         links: config.links,
         token: config.token,
@@ -84,7 +112,10 @@ pub async fn start(config: Config, report: Report) -> anyhow::Result<Running> {
     intake::declare();
     let mut workers = outbox::start(&relay, &sender);
     workers.push(observability::spawn(clean(Arc::clone(&relay))));
-    let servers = [serve_public(&relay, public)?, serve_admin(&relay, report, admin)?];
+    workers.push(observability::spawn(keeper::keep(Arc::clone(&relay))));
+    workers.push(observability::spawn(reconcile::reconcile(Arc::clone(&relay))));
+    let key = relay.store.key().await?;
+    let servers = [serve_public(&relay, key, public)?, serve_admin(&relay, report, admin)?];
     for warning in &relay.warnings {
         tracing::warn!("{warning}");
     }
@@ -105,6 +136,15 @@ impl Running {
     }
 }
 
+/// Also without the system's certificates: what it asks is usually near and plain.
+fn client() -> reqwest::Result<reqwest::Client> {
+    let builder = || {
+        let builder = observability::client::builder().redirect(reqwest::redirect::Policy::none());
+        builder.connect_timeout(Duration::from_secs(1)).timeout(Duration::from_secs(2)).no_proxy()
+    };
+    builder().build().or_else(|_| builder().tls_certs_only([]).build())
+}
+
 fn bind(variable: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("{variable}: cannot listen on {address}; stop what uses it, or name another address")
@@ -113,7 +153,8 @@ fn bind(variable: &'static str, address: SocketAddr) -> anyhow::Result<TcpListen
     Ok(listener)
 }
 
-fn serve_public(relay: &Arc<Relay>, listener: TcpListener) -> anyhow::Result<ServerHandle> {
+fn serve_public(relay: &Arc<Relay>, key: Vec<u8>, listener: TcpListener) -> anyhow::Result<ServerHandle> {
+    let secure = relay.links.relay.as_ref().is_some_and(|url| url.scheme() == "https");
     let relay = web::Data::from(Arc::clone(relay));
     let app = move || {
         App::new()
@@ -121,6 +162,8 @@ fn serve_public(relay: &Arc<Relay>, listener: TcpListener) -> anyhow::Result<Ser
             .configure(intake::routes)
             .configure(inbox::routes)
             .default_service(web::to(inbox::nothing_here))
+            .wrap(middleware::from_fn(inbox::guard))
+            .wrap(inbox::sessions(&key, secure))
             .wrap(inbox::headers())
             .wrap(observability::http::observe())
     };

@@ -49,6 +49,11 @@ pub(crate) fn seconds(millis: i64) -> f64 {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
 }
 
+/// From a time of Prometheus.
+pub(crate) fn from_seconds(seconds: f64) -> i64 {
+    Duration::try_from_secs_f64(seconds).map_or(0, millis)
+}
+
 fn date(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }

@@ -1,13 +1,15 @@
-//! Discord through the `/slack` form of its webhooks.
-use reqwest::Url;
-use serde_json::Value;
+//! Discord's webhooks in their own form: a line, one embed, and mentions that only we can make.
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
 
-use super::family::{self, Limits};
-use super::{Answer, Platform, Verdict, judge};
-use crate::message::Message;
+use super::{Answer, Platform, Post, Target, Verdict, judge};
+use crate::message::{Message, cut, neutral};
+use crate::time;
 
-/// The text becomes a message of at most 2,000 characters, the attachment an embed.
-const LIMITS: Limits = Limits { text: 2000, body: 3000, field: 1000 };
+const LINE: usize = 2000;
+const TITLE: usize = 256;
+const BODY: usize = 3000;
+const FIELD: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Discord;
@@ -17,41 +19,68 @@ impl Platform for Discord {
         "discord"
     }
 
-    /// The URL as Discord shows it lacks the `/slack`. Without `wait`, a message that was not saved is no error.
-    fn endpoint(&self, mut url: Url) -> Url {
-        if !url.path().ends_with("/slack")
-            && let Ok(mut path) = url.path_segments_mut()
-        {
-            path.pop_if_empty().push("slack");
-        }
+    fn per_minute(&self) -> u32 {
+        30
+    }
+
+    /// Without `wait`, a message that was not saved is no error.
+    fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
+        let mut url = webhook(target, &[]);
         url.set_query(Some("wait=true"));
-        url
+        Post::json(url, &payload(target, message, plain))
     }
 
-    fn payload(&self, message: &Message, plain: bool) -> Value {
-        family::payload(message, plain, &LIMITS)
+    fn update(&self, target: &Target, handle: &str, message: &Message) -> Option<Post> {
+        let post = Post::json(webhook(target, &["messages", handle]), &payload(target, message, false));
+        Some(Post { method: Method::PATCH, ..post })
     }
 
-    /// It answers `ok`, or with the message that it saved.
+    fn handle(&self, answer: &Answer) -> Option<String> {
+        Some(judge::json(answer)?.get("id")?.as_str()?.to_owned())
+    }
+
+    /// It answers with the message that it saved.
     fn judge(&self, answer: &Answer) -> Verdict {
-        judge::by_status(answer).unwrap_or_else(|| {
-            let saved = || judge::json(answer).is_some_and(|body| body.get("id").is_some_and(Value::is_string));
-            if answer.body.trim() == "ok" || saved() { Verdict::Accepted } else { judge::no_success(answer) }
-        })
+        let saved = || if self.handle(answer).is_some() { Verdict::Accepted } else { judge::no_success(answer) };
+        judge::by_status(answer).unwrap_or_else(saved)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_gets_its_slack_form_once() {
-        for given in
-            ["https://discord.example/api/webhooks/1/t", "https://discord.example/api/webhooks/1/t/slack?wait=false"]
-        {
-            let url = Discord.endpoint(given.parse().unwrap());
-            assert_eq!(url.as_str(), "https://discord.example/api/webhooks/1/t/slack?wait=true");
+/// The webhook's own address, also when it was given in its `/slack` form.
+fn webhook(target: &Target, more: &[&str]) -> Url {
+    let mut url = target.url.clone();
+    let slack = url.path().ends_with("/slack");
+    url.set_query(None);
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty();
+        if slack {
+            path.pop();
         }
+        path.extend(more);
     }
+    url
+}
+
+fn payload(target: &Target, message: &Message, plain: bool) -> Value {
+    let wake = target.wake(message);
+    let mentions = if wake.is_empty() { json!([]) } else { json!(["everyone", "roles", "users"]) };
+    if plain {
+        let text = cut(&format!("{wake}{}", message.plain(neutral)), LINE);
+        return json!({ "content": text, "embeds": [], "allowed_mentions": { "parse": mentions } });
+    }
+    let headline = message.headline(&neutral(&message.what));
+    let links = message.links.iter().filter(|link| link.url.as_str().len() <= FIELD);
+    let fields: Vec<Value> = links.map(|link| json!({ "name": link.label(), "value": link.url.as_str() })).collect();
+    json!({
+        "content": cut(&format!("{wake}{headline}"), LINE),
+        "embeds": [{
+            "title": cut(&neutral(&message.what), TITLE),
+            "description": cut(&message.said(neutral), BODY),
+            "color": u32::from_str_radix(message.color().trim_start_matches('#'), 16).unwrap_or_default(),
+            "fields": fields,
+            "footer": { "text": cut(&message.footer(neutral), FIELD) },
+            "timestamp": time::rfc3339(message.resolved_at.unwrap_or(message.started_at)),
+        }],
+        "allowed_mentions": { "parse": mentions },
+    })
 }

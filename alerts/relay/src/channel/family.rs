@@ -3,8 +3,8 @@
 //! No `blocks` (Slack only) and no markup for emphasis (each has its own): titles and fields carry it.
 use serde_json::{Value, json};
 
+use super::Target;
 use crate::message::{Message, cut, neutral};
-use crate::store::Subject;
 
 /// A platform's limits in characters.
 pub(super) struct Limits {
@@ -13,34 +13,27 @@ pub(super) struct Limits {
     pub(super) field: usize,
 }
 
-pub(super) fn payload(message: &Message, plain: bool, limits: &Limits) -> Value {
+pub(super) fn payload(target: &Target, message: &Message, plain: bool, limits: &Limits) -> Value {
+    let wake = target.wake(message);
     if plain {
-        return json!({ "text": cut(&message.plain(neutral), limits.text) });
+        return json!({ "text": cut(&format!("{wake}{}", message.plain(neutral)), limits.text) });
     }
-    let headline = message.headline(&neutral(&message.what));
-    let body: Vec<String> =
-        message.paragraphs(neutral).into_iter().map(|(label, text)| format!("{label}: {text}")).collect();
+    let headline = format!("{wake}{}", message.headline(&neutral(&message.what)));
     let links = message.links.iter().filter(|link| link.url.as_str().len() <= limits.field);
     let mut fields: Vec<Value> =
         links.map(|link| json!({ "title": link.label(), "value": link.url.as_str(), "short": false })).collect();
-    fields.push(json!({ "title": "Who has it", "value": message.holder(), "short": true }));
+    if !message.holder.is_empty() {
+        fields.push(json!({ "title": "Who has it", "value": neutral(&message.holder), "short": true }));
+    }
     json!({
         "text": cut(&headline, limits.text),
         "attachments": [{
             "fallback": cut(&headline, limits.text),
-            "color": color(message),
-            "text": cut(&body.join("\n"), limits.body),
+            "color": message.color(),
+            "text": cut(&message.body(neutral), limits.body),
             "fields": fields,
             "footer": cut(&message.footer(neutral), limits.field),
-            "ts": message.resolved_at.filter(|_| message.subject != Subject::Firing).unwrap_or(message.started_at) / 1000,
+            "ts": message.resolved_at.unwrap_or(message.started_at) / 1000,
         }],
     })
-}
-
-fn color(message: &Message) -> &'static str {
-    match (message.subject, message.severity.as_str()) {
-        (Subject::Firing, "critical") => "#c62828",
-        (Subject::Firing, _) => "#ef6c00",
-        _ => "#2e7d32",
-    }
 }

@@ -1,13 +1,15 @@
 //! Posts to a chat: short timeouts, no redirects, a bounded answer, and never the URL in a text: it is the credential.
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, Url, redirect};
-use secrecy::ExposeSecret as _;
+use reqwest::{Client, ClientBuilder, Response, redirect};
 
-use super::{Answer, Channel, Verdict};
+use super::egress::PublicOnly;
+use super::{Answer, Channel, Post, Verdict};
+use crate::incident::Subject;
 use crate::message::Message;
 
 const CONNECT: Duration = Duration::from_secs(2);
@@ -18,7 +20,10 @@ const SHORTEST_SECRET: usize = 6;
 
 /// Sends messages over HTTP.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender(Client);
+pub(crate) struct Sender {
+    anywhere: Client,
+    public: Client,
+}
 
 impl Sender {
     /// With a warning when the system has no certificates to check chats against: the inbox has to work all the same.
@@ -27,31 +32,62 @@ impl Sender {
             let builder = observability::client::builder().redirect(redirect::Policy::none());
             builder.connect_timeout(CONNECT).timeout(TOTAL)
         };
+        let both = |adapt: fn(ClientBuilder) -> ClientBuilder| {
+            let anywhere = adapt(builder()).build()?;
+            Ok(Self { anywhere, public: adapt(builder()).dns_resolver(Arc::new(PublicOnly)).build()? })
+        };
         let warning =
             "No CA certificates were found: chats behind https cannot be reached. Install them or set SSL_CERT_FILE.";
-        match builder().build() {
-            Ok(client) => Ok((Self(client), None)),
-            Err(_) => Ok((Self(builder().tls_certs_only([]).build()?), Some(warning))),
-        }
+        both(|builder| builder)
+            .map(|sender| (sender, None))
+            .or_else(|_: reqwest::Error| Ok((both(|builder| builder.tls_certs_only([]))?, Some(warning))))
     }
 
-    /// One attempt.
-    pub(crate) async fn send(&self, channel: &Channel, message: &Message, plain: bool) -> Verdict {
-        let Ok(url) = Url::parse(channel.url.expose_secret()) else {
-            return Verdict::ChannelBroken { why: "its URL is none".into() };
+    /// One attempt. `handle` is the message about this incident that can be changed: it is, and only what has to wake
+    /// somebody is posted as well. Returns the verdict and the handle of what was posted.
+    pub(crate) async fn send(
+        &self,
+        channel: &Channel,
+        message: &Message,
+        plain: bool,
+        handle: Option<&str>,
+    ) -> (Verdict, Option<String>) {
+        let (platform, target) = (channel.platform, &channel.target);
+        if let Some(post) = handle.and_then(|handle| platform.update(target, handle, message)) {
+            let (verdict, _) = self.exchange(channel, post).await;
+            // A message that was deleted cannot be changed, and the news is told anyway.
+            if matches!(verdict, Verdict::Later { .. } | Verdict::ChannelBroken { .. })
+                || (verdict == Verdict::Accepted && message.subject == Subject::Acknowledged)
+            {
+                return (verdict, None);
+            }
+        }
+        let short;
+        let posted = if handle.is_some() {
+            short = message.short();
+            &short
+        } else {
+            message
         };
-        let request = self.0.post(url.clone()).json(&channel.platform.payload(message, plain));
-        match observability::client::send(channel.name(), request).await {
-            Ok(response) => match answer(response, &url).await {
-                Ok(answer) => channel.platform.judge(&answer),
-                Err(error) => Verdict::later(describe(error)),
-            },
-            Err(error) => Verdict::later(describe(error)),
+        self.exchange(channel, platform.post(target, posted, plain)).await
+    }
+
+    async fn exchange(&self, channel: &Channel, post: Post) -> (Verdict, Option<String>) {
+        let client = if channel.allow_private { &self.anywhere } else { &self.public };
+        let request = client.request(post.method, post.url).body(post.body);
+        let request = post.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = match observability::client::send(channel.name, request).await {
+            Ok(response) => answer(response, channel).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => (channel.platform.judge(&answer), channel.platform.handle(&answer)),
+            Err(error) => (Verdict::later(describe(error)), None),
         }
     }
 }
 
-async fn answer(mut response: Response, url: &Url) -> reqwest::Result<Answer> {
+async fn answer(mut response: Response, channel: &Channel) -> reqwest::Result<Answer> {
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let (status, retry_after) = (response.status().as_u16(), header.and_then(wait));
     let mut body = Vec::new();
@@ -61,7 +97,7 @@ async fn answer(mut response: Response, url: &Url) -> reqwest::Result<Answer> {
             break;
         }
     }
-    Ok(Answer { status, retry_after, body: mask(&String::from_utf8_lossy(&body), url) })
+    Ok(Answer { status, retry_after, body: mask(&String::from_utf8_lossy(&body), channel) })
 }
 
 /// `Retry-After` comes in seconds, or as a date.
@@ -74,8 +110,10 @@ fn wait(value: &str) -> Option<Duration> {
 }
 
 /// Error pages like to quote the path that was asked for.
-fn mask(text: &str, url: &Url) -> String {
-    let parts = url.path().split('/').chain(url.query()).filter(|part| part.len() >= SHORTEST_SECRET);
+fn mask(text: &str, channel: &Channel) -> String {
+    let target = &channel.target;
+    let parts = target.url.path().split('/').chain(target.url.query()).chain([target.secret()]);
+    let parts = parts.filter(|part| part.len() >= SHORTEST_SECRET);
     parts.fold(text.to_owned(), |text, part| text.replace(part, "***"))
 }
 
@@ -110,8 +148,16 @@ mod tests {
 
     #[test]
     fn an_error_page_that_quotes_the_address_is_masked() {
-        let url = Url::parse("https://hooks.example/services/T0001/SECRETPART?token=hidden").unwrap();
-        let masked = mask("Cannot POST /services/T0001/SECRETPART?token=hidden", &url);
-        assert!(!masked.contains("SECRETPART") && !masked.contains("hidden"), "{masked}");
+        let target = super::super::Target {
+            url: "https://hooks.example/services/T0001/SECRETPART?token=hidden".parse().unwrap(),
+            secret: Some("the-bot-token".into()),
+            to: String::new(),
+            mention: String::new(),
+            body: None,
+        };
+        let platform = &super::super::slack::Slack;
+        let channel = Channel { name: "slack", platform, target: target.into(), per_minute: 1, allow_private: false };
+        let masked = mask("Cannot POST /services/T0001/SECRETPART?token=hidden with the-bot-token", &channel);
+        assert!(!["SECRETPART", "hidden", "the-bot-token"].iter().any(|secret| masked.contains(secret)), "{masked}");
     }
 }

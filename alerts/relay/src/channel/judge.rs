@@ -7,6 +7,8 @@ use super::{Answer, Verdict};
 use crate::message::cut;
 
 const QUOTED: usize = 120;
+/// The pause for who throttles without saying for how long.
+pub(super) const MOMENT: Duration = Duration::from_secs(1);
 
 /// The verdict, unless the status is a success: then the body decides.
 pub(super) fn by_status(answer: &Answer) -> Option<Verdict> {
@@ -30,18 +32,45 @@ pub(super) fn no_success(answer: &Answer) -> Verdict {
     Verdict::later(format!("answered {} without success{}", answer.status, quote(&answer.body)))
 }
 
+/// What a platform's own error codes mean, where it answers 200 whatever happens.
+pub(super) struct Codes {
+    /// The field that is 0 when all is well.
+    pub(super) field: &'static str,
+    pub(super) throttled: &'static [i64],
+    /// How long a throttled sender has to be silent.
+    pub(super) silence: Duration,
+    pub(super) broken: &'static [i64],
+    pub(super) refused: &'static [i64],
+}
+
+/// The verdict by status and code.
+pub(super) fn by_code(answer: &Answer, codes: &Codes) -> Verdict {
+    let why = format!("answered {}{}", answer.status, quote(&answer.body));
+    match json(answer).and_then(|body| body.get(codes.field)?.as_i64()) {
+        Some(0) if answer.status < 300 => Verdict::Accepted,
+        Some(code) if codes.throttled.contains(&code) => {
+            Verdict::Later { asked: Some(codes.silence.max(answer.retry_after.unwrap_or_default())), why }
+        }
+        Some(code) if codes.broken.contains(&code) => Verdict::ChannelBroken { why },
+        Some(code) if codes.refused.contains(&code) => Verdict::MessageRefused { why },
+        _ => by_status(answer).unwrap_or_else(|| no_success(answer)),
+    }
+}
+
 pub(super) fn json(answer: &Answer) -> Option<Value> {
     serde_json::from_str(&answer.body).ok()
 }
 
-fn quote(body: &str) -> String {
+pub(super) fn quote(body: &str) -> String {
     let body = crate::message::clean(body);
     if body.is_empty() { String::new() } else { format!(": {}", cut(&body, QUOTED)) }
 }
 
-/// Discord says in the body how long to wait, more exactly than in the header.
-fn asked_in_body(body: &str) -> Option<Duration> {
-    let seconds = serde_json::from_str::<Value>(body).ok()?.get("retry_after")?.as_f64()?;
+/// Discord and Telegram say in the body how long to wait.
+pub(super) fn asked_in_body(body: &str) -> Option<Duration> {
+    let body = serde_json::from_str::<Value>(body).ok()?;
+    let asked = body.get("retry_after").or_else(|| body.get("parameters")?.get("retry_after"));
+    let seconds = asked?.as_f64()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

@@ -1,8 +1,6 @@
 //! Mattermost's incoming webhooks: they answer as Slack's do, and errors as a JSON object.
-use serde_json::Value;
-
 use super::family::{self, Limits};
-use super::{Answer, Platform, Verdict, judge};
+use super::{Answer, Platform, Post, Target, Verdict, judge};
 use crate::message::Message;
 
 /// A post holds 16,383 characters and is split beyond; a footer 300.
@@ -16,8 +14,8 @@ impl Platform for Mattermost {
         "mattermost"
     }
 
-    fn payload(&self, message: &Message, plain: bool) -> Value {
-        family::payload(message, plain, &LIMITS)
+    fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
+        Post::json(target.url.clone(), &family::payload(target, message, plain, &LIMITS))
     }
 
     fn judge(&self, answer: &Answer) -> Verdict {

@@ -1,8 +1,6 @@
 //! Rocket.Chat's incoming integrations: success is a JSON object with `"success": true`.
-use serde_json::Value;
-
 use super::family::{self, Limits};
-use super::{Answer, Platform, Verdict, judge};
+use super::{Answer, Platform, Post, Target, Verdict, judge};
 use crate::message::Message;
 
 /// A message holds 5,000 characters unless the server is set otherwise.
@@ -16,8 +14,8 @@ impl Platform for RocketChat {
         "rocketchat"
     }
 
-    fn payload(&self, message: &Message, plain: bool) -> Value {
-        family::payload(message, plain, &LIMITS)
+    fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
+        Post::json(target.url.clone(), &family::payload(target, message, plain, &LIMITS))
     }
 
     fn judge(&self, answer: &Answer) -> Verdict {

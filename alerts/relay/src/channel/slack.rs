@@ -1,8 +1,6 @@
 //! Slack's incoming webhooks: success is status 200 with the body `ok`, and nothing else.
-use serde_json::Value;
-
 use super::family::{self, Limits};
-use super::{Answer, Platform, Verdict, judge};
+use super::{Answer, Platform, Post, Target, Verdict, judge};
 use crate::message::Message;
 
 const LIMITS: Limits = Limits { text: 4000, body: 3000, field: 2000 };
@@ -15,8 +13,8 @@ impl Platform for Slack {
         "slack"
     }
 
-    fn payload(&self, message: &Message, plain: bool) -> Value {
-        family::payload(message, plain, &LIMITS)
+    fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
+        Post::json(target.url.clone(), &family::payload(target, message, plain, &LIMITS))
     }
 
     fn judge(&self, answer: &Answer) -> Verdict {

@@ -1,4 +1,6 @@
-//! All settings, from flags or the environment, and the secrets they point to.
+//! All settings, from flags or the environment, and the files they point to.
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +10,9 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-use crate::channel::{Channel, Platform, discord, mattermost, rocketchat, slack, webhook};
+use crate::channel::{Channel, PLATFORMS, Target};
 use crate::message::Links;
+use crate::policy::Policy;
 
 /// Carries alerts from Alertmanager to chat, and loses none.
 ///
@@ -73,12 +76,36 @@ pub struct Args {
     #[arg(long, env = "ESCALATION_URL_FILE", default_value = "", hide_default_value = true)]
     escalation_url_file: String,
 
+    /// File that says who hears what, and sets up further channels. Without one, every chat hears everything.
+    #[arg(long, env = "RELAY_POLICY", default_value = "", hide_default_value = true)]
+    relay_policy: String,
+
+    /// Where the relay asks Prometheus whether what ended has ended. Empty: it believes what it is told.
+    #[arg(long, env = "PROMETHEUS_URL", default_value = "", hide_default_value = true)]
+    prometheus_url: String,
+
+    /// Where the relay asks Alertmanager for what it has missed.
+    #[arg(long, env = "ALERTMANAGER_URL", default_value = "", hide_default_value = true)]
+    alertmanager_url: String,
+
+    /// Where the relay reads an incident's log lines.
+    #[arg(long, env = "LOKI_URL", default_value = "", hide_default_value = true)]
+    loki_url: String,
+
+    /// File with a URL that is asked every minute while the relay works: who hears nothing any more knows it is dead.
+    #[arg(long, env = "HEARTBEAT_URL_FILE", default_value = "", hide_default_value = true)]
+    heartbeat_url_file: String,
+
+    /// File with the token that opens the inbox. Needed unless it can be reached from this machine only.
+    #[arg(long, env = "RELAY_SIGN_IN_TOKEN_FILE", default_value = "", hide_default_value = true)]
+    relay_sign_in_token_file: String,
+
     #[command(flatten)]
     telemetry: observability::Settings,
 }
 
 /// What the program can do besides serving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Receives alerts and delivers them (the default).
     Serve,
@@ -86,6 +113,14 @@ pub enum Command {
     Check,
     /// Asks the relay on this machine whether it is ready; for container probes.
     Health,
+    /// Says who would be told of an alert, when and why.
+    Explain {
+        /// A JSON file with the alert, or with a notification as Alertmanager sends it.
+        #[arg(long)]
+        alert: PathBuf,
+    },
+    /// Sends a marked message to every chat and says what it answered.
+    Selftest,
 }
 
 /// A configuration that is complete and makes sense.
@@ -97,7 +132,17 @@ pub struct Config {
     pub(crate) token: SecretString,
     pub(crate) links: Links,
     pub(crate) channels: Vec<Channel>,
+    pub(crate) policy: Policy,
+    /// What in the policy is not as its author may think.
+    pub(crate) doubts: Vec<String>,
     pub(crate) bypass: bool,
+    pub(crate) prometheus: Option<Url>,
+    pub(crate) alertmanager: Option<Url>,
+    pub(crate) loki: Option<Url>,
+    pub(crate) heartbeat: Option<SecretString>,
+    pub(crate) sign_in: Option<SecretString>,
+    /// Whether the inbox can be reached from this machine only, so that nobody has to sign in.
+    pub(crate) local: bool,
     /// For `observability::init`.
     pub telemetry: observability::Settings,
 }
@@ -127,18 +172,29 @@ impl Config {
             &args.relay_token_file,
             "name the file with the token that Alertmanager sends",
         )?;
+        let (channels, policy, doubts) = policy::File::read(&args.relay_policy)?.apply(channels(args)?)?;
+        let relay = public_url("PUBLIC_URL_RELAY", &args.public_url_relay)?;
+        let loopback = args.relay_listen.ip().is_loopback() || relay.as_ref().is_some_and(crate::message::loopback);
         Ok(Self {
+            local: loopback && args.telemetry.environment == "local",
+            sign_in: secret("RELAY_SIGN_IN_TOKEN_FILE", &args.relay_sign_in_token_file)?,
+            heartbeat: secret("HEARTBEAT_URL_FILE", &args.heartbeat_url_file)?,
+            prometheus: public_url("PROMETHEUS_URL", &args.prometheus_url)?,
+            alertmanager: public_url("ALERTMANAGER_URL", &args.alertmanager_url)?,
+            loki: public_url("LOKI_URL", &args.loki_url)?,
+            policy,
+            doubts,
             listen: args.relay_listen,
             admin_listen: args.relay_admin_listen,
             data_dir: data_dir.into(),
             token: secret("RELAY_TOKEN_FILE", token)?
                 .ok_or_else(|| refuse("RELAY_TOKEN_FILE", "the file is empty; put a long random token into it"))?,
             links: Links {
-                relay: public_url("PUBLIC_URL_RELAY", &args.public_url_relay)?,
+                relay,
                 prometheus: public_url("PUBLIC_URL_PROMETHEUS", &args.public_url_prometheus)?,
                 jaeger: public_url("PUBLIC_URL_JAEGER", &args.public_url_jaeger)?,
             },
-            channels: channels(args)?,
+            channels,
             bypass: secret("ESCALATION_URL_FILE", &args.escalation_url_file)?.is_some(),
             telemetry: args.telemetry.clone(),
         })
@@ -146,20 +202,30 @@ impl Config {
 }
 
 fn channels(args: &Args) -> Result<Vec<Channel>, ConfigError> {
-    let known: [(&'static dyn Platform, &'static str, &str); 5] = [
-        (&slack::Slack, "SLACK_WEBHOOK_URL_FILE", &args.slack_webhook_url_file),
-        (&mattermost::Mattermost, "MATTERMOST_WEBHOOK_URL_FILE", &args.mattermost_webhook_url_file),
-        (&rocketchat::RocketChat, "ROCKETCHAT_WEBHOOK_URL_FILE", &args.rocketchat_webhook_url_file),
-        (&discord::Discord, "DISCORD_WEBHOOK_URL_FILE", &args.discord_webhook_url_file),
-        (&webhook::Webhook, "WEBHOOK_URL_FILE", &args.webhook_url_file),
+    let known = [
+        ("slack", "SLACK_WEBHOOK_URL_FILE", &args.slack_webhook_url_file),
+        ("mattermost", "MATTERMOST_WEBHOOK_URL_FILE", &args.mattermost_webhook_url_file),
+        ("rocketchat", "ROCKETCHAT_WEBHOOK_URL_FILE", &args.rocketchat_webhook_url_file),
+        ("discord", "DISCORD_WEBHOOK_URL_FILE", &args.discord_webhook_url_file),
+        ("webhook", "WEBHOOK_URL_FILE", &args.webhook_url_file),
     ];
     let mut channels = Vec::new();
-    for (platform, variable, file) in known {
-        if let Some(url) = secret(variable, file)? {
+    for (name, variable, file) in known {
+        let platform = PLATFORMS.iter().find(|platform| platform.name() == name);
+        if let (Some(platform), Some(url)) = (platform, secret(variable, file)?) {
             // The text of the file is the credential, so the message must not quote it.
             let url = web_address(url.expose_secret())
                 .ok_or_else(|| refuse(variable, "the file does not hold an http or https URL"))?;
-            channels.push(Channel::new(platform, url));
+            let target = Target { url, secret: None, to: String::new(), mention: String::new(), body: None };
+            let per_minute = platform.per_minute();
+            // Chats of one's own stand in one's own network; who wants to be strict uses the policy.
+            channels.push(Channel {
+                name,
+                platform: *platform,
+                target: target.into(),
+                per_minute,
+                allow_private: true,
+            });
         }
     }
     Ok(channels)

@@ -1,8 +1,11 @@
-//! The inbox: a web page that works when every chat is down. It only shows; nothing can be changed from here.
+//! The inbox: a web page that works when every chat is down.
+mod act;
 mod api;
 mod events;
+mod logs;
 mod pages;
 mod parts;
+mod session;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
@@ -10,7 +13,11 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::{HttpResponse, web};
 use maud::Markup;
 use observability::http::{Failure, Problem, Severity};
+use serde::Deserialize;
 
+pub(crate) use session::{Door, guard, sessions};
+
+use crate::incident::Incident;
 use crate::runbooks;
 use crate::server::Relay;
 use crate::store::Filter;
@@ -19,7 +26,7 @@ const SHOWN_OPEN: u32 = 200;
 const SHOWN_RECENT: u32 = 50;
 /// Only our own files: whatever an alert's text smuggles in stays text.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -27,6 +34,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/fragments/incidents").get(list_fragment))
         .service(web::resource("/incidents/{code}").get(incident))
         .service(web::resource("/fragments/incidents/{code}").get(incident_fragment))
+        .service(web::resource("/incidents/{code}/logs").get(logs::logs))
+        .service(web::resource("/act/{token}").get(act::ask).post(act::act))
+        .service(web::resource("/sign-in").get(session::form).post(session::sign_in))
+        .service(web::resource("/sign-out").post(session::sign_out))
         .service(web::resource("/runbooks").get(runbook_list))
         .service(web::resource("/runbooks/{failure_type}").get(runbook))
         .service(web::resource("/events").get(events::stream))
@@ -57,12 +68,25 @@ pub(crate) async fn nothing_here() -> HttpResponse {
     missing("There is nothing at this address. The inbox is at /.")
 }
 
-async fn list(relay: web::Data<Relay>) -> HttpResponse {
-    show(overview(&relay).await.map(|list| Some(pages::inbox(&list))))
+/// What the list is narrowed to.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Narrow {
+    /// Open, acknowledged or over; empty for all.
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    failure_type: String,
+    /// Words that have to stand in the labels or the summary.
+    #[serde(default)]
+    q: String,
 }
 
-async fn list_fragment(relay: web::Data<Relay>) -> HttpResponse {
-    show(overview(&relay).await.map(Some))
+async fn list(relay: web::Data<Relay>, narrow: web::Query<Narrow>) -> HttpResponse {
+    show(overview(&relay, &narrow).await.map(|list| Some(pages::inbox(&narrow, &list))))
+}
+
+async fn list_fragment(relay: web::Data<Relay>, narrow: web::Query<Narrow>) -> HttpResponse {
+    show(overview(&relay, &narrow).await.map(Some))
 }
 
 async fn incident(relay: web::Data<Relay>, code: web::Path<String>) -> HttpResponse {
@@ -81,20 +105,34 @@ async fn runbook(failure_type: web::Path<String>) -> HttpResponse {
     show(Ok(runbooks::find(&failure_type).map(pages::runbook)))
 }
 
-async fn overview(relay: &Relay) -> sqlx::Result<Markup> {
-    let open = relay.store.list(Filter::Open(SHOWN_OPEN)).await?;
-    let recent = relay.store.list(Filter::Resolved(SHOWN_RECENT)).await?;
+async fn overview(relay: &Relay, narrow: &Narrow) -> sqlx::Result<Markup> {
+    let mut open = relay.store.list(Filter::Open(SHOWN_OPEN)).await?;
+    let mut recent = relay.store.list(Filter::Resolved(SHOWN_RECENT)).await?;
+    open.retain(|entry| narrow.fits(&entry.incident));
+    recent.retain(|entry| narrow.fits(&entry.incident));
     Ok(parts::overview(&banners(relay), &open, &recent))
+}
+
+impl Narrow {
+    fn fits(&self, incident: &Incident) -> bool {
+        let text = format!("{} {} {}", incident.labels, incident.summary, incident.code).to_lowercase();
+        (self.state.is_empty() || incident.state().name() == self.state)
+            && (self.failure_type.is_empty() || incident.failure_type == self.failure_type)
+            && self.q.to_lowercase().split_whitespace().all(|word| text.contains(word.trim_start_matches('#')))
+    }
 }
 
 async fn detail(relay: &Relay, code: &str) -> sqlx::Result<Option<Markup>> {
     let entry = relay.store.incident(code).await?;
-    Ok(entry.map(|entry| parts::detail(&entry, &relay.links)))
+    Ok(entry.map(|entry| {
+        let token = relay.actions.token(code, crate::time::now());
+        parts::detail(&entry, &relay.links, &token, relay.loki.is_some())
+    }))
 }
 
 /// What a reader has to know before trusting an empty list.
 fn banners(relay: &Relay) -> Vec<String> {
-    let mut banners: Vec<String> = relay.warnings.iter().map(|warning| (*warning).to_owned()).collect();
+    let mut banners: Vec<String> = relay.warnings.iter().cloned().chain(relay.health.said()).collect();
     if relay.heartbeat.overdue() {
         let age = crate::time::spoken(relay.heartbeat.age());
         banners.insert(
@@ -114,8 +152,12 @@ fn show(page: sqlx::Result<Option<Markup>>) -> HttpResponse {
 }
 
 fn missing(detail: &str) -> HttpResponse {
-    Problem { kind: "not_found", status: StatusCode::NOT_FOUND, title: "Not found", detail: detail.to_owned() }
-        .response()
+    problem("not_found", 404, "Not found", detail)
+}
+
+fn problem(kind: &'static str, status: u16, title: &'static str, detail: &str) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Problem { kind, status, title, detail: detail.to_owned() }.response()
 }
 
 fn unreadable(error: &sqlx::Error) -> HttpResponse {

@@ -30,20 +30,22 @@ pub(crate) fn overview(banners: &[String], open: &[Entry], recent: &[Entry]) -> 
 fn card(entry: &Entry) -> Markup {
     let incident = &entry.incident;
     html! {
-        li { a.card.open[incident.state() == State::Open].critical[incident.severity == "critical"] href={ "/incidents/" (incident.code) } {
+        li { a.card.open[incident.state() != State::Resolved].critical[incident.severity == "critical"] href={ "/incidents/" (incident.code) } {
             strong { (line(incident.title())) }
-            span.meta { "#" (incident.code) " · " (line(&incident.severity)) " · " (when(incident)) }
+            span.meta { span class={ "state " (incident.state().name()) } { (incident.state().name().replace('_', " ")) } " #" (incident.code) " · " (line(&incident.severity)) " · " (when(incident)) }
             span.meta { (told(&entry.deliveries)) }
         } }
     }
 }
 
 /// One incident.
-pub(crate) fn detail(entry: &Entry, links: &Links) -> Markup {
+pub(super) fn detail(entry: &Entry, links: &Links, token: &str, logs: bool) -> Markup {
     let incident = &entry.incident;
     html! {
         p.lead { (line(incident.title())) }
-        p { strong { (incident.state().name()) } ", " (when(incident)) }
+        p { span class={ "state " (incident.state().name()) } { (incident.state().name().replace('_', " ")) } " " (when(incident)) }
+        @if incident.acked_at.is_some() { p { "Taken by " strong { (line(&incident.acked_by)) } "." } }
+        @if incident.resolved_at.is_none() && incident.acked_at.is_none() { (take(token)) }
         @if !incident.impact.is_empty() { h2 { "What users notice" } p { (paragraph(&incident.impact)) } }
         @if let Some(step) = runbooks::first_look(&incident.failure_type) {
             h2 { "First thing to do" }
@@ -51,12 +53,34 @@ pub(crate) fn detail(entry: &Entry, links: &Links) -> Markup {
         }
         @if !incident.description.is_empty() { h2 { "What was measured" } p { (paragraph(&incident.description)) } }
         (look(incident, links))
+        @if logs { p { a href={ "/incidents/" (incident.code) "/logs" } { "Log lines of that time" } } }
         h2 { "Channels" }
         (channels(&entry.deliveries))
         h2 { "Timeline" }
         (timeline(entry))
+        (note(token))
         h2 { "Labels" }
         (labels(incident))
+    }
+}
+
+/// The form with which somebody takes the incident.
+pub(super) fn take(token: &str) -> Markup {
+    html! {
+        form.act method="post" action={ "/act/" (token) } {
+            label { "Your name" input name="who" required maxlength="60" autocomplete="nickname"; }
+            button.primary { "I take it" }
+        }
+    }
+}
+
+fn note(token: &str) -> Markup {
+    html! {
+        form.act method="post" action={ "/act/" (token) } {
+            label { "Your name" input name="who" required maxlength="60" autocomplete="nickname"; }
+            label { "Note" input name="note" required maxlength="1000" autocomplete="off"; }
+            button { "Add the note" }
+        }
     }
 }
 
@@ -85,6 +109,7 @@ fn channels(deliveries: &[Delivery]) -> Markup {
 
 fn state(delivery: &Delivery) -> String {
     match (delivery.state.as_str(), delivery.delivered_at) {
+        ("dead", _) => "given up".to_owned(),
         ("merged", _) => "told together with the end".to_owned(),
         (_, Some(at)) => format!("delivered {}", time::clock(at)),
         (_, None) => "not accepted yet".to_owned(),
@@ -106,6 +131,7 @@ fn timeline(entry: &Entry) -> Markup {
             events.push((attempt.at, format!("{}, {}: {outcome}", delivery.channel, delivery.transition)));
         }
     }
+    events.extend(entry.events.iter().map(|(at, what)| (*at, line(what))));
     events.extend(incident.resolved_at.map(|at| (at, "over".to_owned())));
     events.extend(incident.resolved_received_at.map(|at| (at, "the relay heard that it is over".to_owned())));
     events.sort_by_key(|(at, _)| *at);
@@ -141,10 +167,10 @@ fn told(deliveries: &[Delivery]) -> String {
     }
 }
 
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     cut(&clean(text), LINE)
 }
 
-fn paragraph(text: &str) -> String {
+pub(super) fn paragraph(text: &str) -> String {
     cut(&clean(text), PARAGRAPH)
 }

@@ -46,6 +46,11 @@ impl Links {
         links.into_iter().filter_map(link).collect()
     }
 
+    /// The page on which a reader takes the incident. Opening it changes nothing.
+    pub(crate) fn take(&self, token: &str) -> Option<Link> {
+        Some(Link { name: "Take it", url: under(self.relay.as_ref()?, &["act", token])? })
+    }
+
     fn incident(&self, code: &str) -> Option<Url> {
         under(self.relay.as_ref()?, &["incidents", code])
     }
@@ -100,7 +105,8 @@ fn moment(millis: i64) -> Option<DateTime<chrono::Utc>> {
     DateTime::from_timestamp_millis(millis)
 }
 
-fn loopback(url: &Url) -> bool {
+/// Whether an address works on the machine itself only.
+pub(crate) fn loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost"

@@ -15,10 +15,21 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// At most `most` characters; a cut text ends with `…`.
 pub(crate) fn cut(text: &str, most: usize) -> String {
-    if text.chars().nth(most).is_none() {
+    cut_by(text, most, |_| 1)
+}
+
+/// At most `most` of what a platform counts: characters, bytes, units of UTF-16. Never tears a character.
+pub(crate) fn cut_by(text: &str, most: usize, size: impl Fn(char) -> usize) -> String {
+    if text.chars().map(&size).sum::<usize>() <= most {
         return text.to_owned();
     }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    let mut left = most.saturating_sub(size('…'));
+    let fits = |char: &char| {
+        let rest = left.checked_sub(size(*char));
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// Text that chats with Slack's or Markdown's markup show as it is: look-alikes take the place of markup characters,
@@ -79,6 +90,12 @@ mod tests {
             let cut = cut(&text, most);
             prop_assert!(cut.chars().count() <= most);
             prop_assert!(cut == text || cut.ends_with('…'));
+        }
+
+        #[test]
+        fn bytes_and_utf16_are_counted_exactly(text in "\\PC{0,200}|[你好🙂أب<@&]{0,200}", most in 3_usize..150) {
+            prop_assert!(cut_by(&text, most, char::len_utf8).len() <= most);
+            prop_assert!(cut_by(&text, most, char::len_utf16).encode_utf16().count() <= most);
         }
 
         #[test]

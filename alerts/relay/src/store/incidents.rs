@@ -11,6 +11,8 @@ use crate::incident::{CONTEXT, Incident};
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) incident: Incident,
+    /// What happened besides; filled for a single incident only.
+    pub(crate) events: Vec<(i64, String)>,
     pub(crate) deliveries: Vec<Delivery>,
 }
 
@@ -88,8 +90,11 @@ impl Store {
         for delivery in deliveries {
             by_incident.entry(delivery.incident_id).or_default().push(delivery);
         }
-        let entry =
-            |incident: Incident| Entry { deliveries: by_incident.remove(&incident.id).unwrap_or_default(), incident };
+        let entry = |incident: Incident| Entry {
+            deliveries: by_incident.remove(&incident.id).unwrap_or_default(),
+            events: Vec::new(),
+            incident,
+        };
         Ok(incidents.into_iter().map(entry).collect())
     }
 
@@ -112,7 +117,11 @@ impl Store {
             .fetch_all(&self.reader)
             .await?;
         }
-        Ok(Some(Entry { incident, deliveries }))
+        let events = sqlx::query_as("SELECT at, what FROM events WHERE incident_id = ? ORDER BY id LIMIT 500")
+            .bind(incident.id)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(Some(Entry { incident, events, deliveries }))
     }
 
     /// `chats`: whether a chat is configured. If none is, the inbox is all there is, and counts.
@@ -122,9 +131,11 @@ impl Store {
                 .fetch_one(&self.reader)
                 .await?;
         let handled: Vec<Kind> = sqlx::query_as(
-            "SELECT service, env, failure_type, min(EXISTS (
-                SELECT 1 FROM deliveries d WHERE d.incident_id = i.id AND d.transition = 'firing'
-                AND d.state <> 'pending' AND (d.channel <> ?1 OR NOT ?2))) AS handled
+            // Somebody has it, or of every step that was due some channel has accepted the message.
+            "SELECT service, env, failure_type, min(acked_at IS NOT NULL OR NOT EXISTS (
+                SELECT 1 FROM deliveries s WHERE s.incident_id = i.id AND s.transition IN ('firing', 'escalated')
+                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident_id = i.id AND d.step = s.step
+                    AND d.state IN ('delivered', 'merged') AND (d.channel <> ?1 OR NOT ?2)))) AS handled
              FROM incidents i WHERE resolved_at IS NULL AND tier <> ?3 GROUP BY service, env, failure_type",
         )
         .bind(INBOX)

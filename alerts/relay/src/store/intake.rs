@@ -4,10 +4,10 @@ use sqlx::{Sqlite, Transaction};
 use super::Store;
 use crate::alertmanager::{Alert, Notification, Pairs, Status};
 use crate::channel::INBOX;
-use crate::incident::{self, CONTEXT, Episode, Step, Transition};
-use crate::time;
+use crate::incident::{self, CONTEXT, Episode, Incident, REOPENS, Return, Step, Subject};
+use crate::policy::Policy;
 
-type Write<'a> = Transaction<'a, Sqlite>;
+pub(super) type Write<'a> = Transaction<'a, Sqlite>;
 
 /// What a notification changed.
 #[derive(Debug, Default)]
@@ -17,15 +17,24 @@ pub(crate) struct Changes {
     pub(crate) resolved: usize,
 }
 
+/// Under which circumstances something is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: i64,
+    /// Monitoring is blind: what it calls an end is none.
+    pub(crate) blind: bool,
+}
+
 impl Store {
-    /// Records a notification; `channels` are to be told. When this returns, the disk has it.
-    pub(crate) async fn record(&self, notification: &Notification, channels: &[&'static str]) -> sqlx::Result<Changes> {
+    /// Records a notification. When this returns, the disk has it.
+    pub(crate) async fn record(&self, notification: &Notification, at: Circumstances<'_>) -> sqlx::Result<Changes> {
         let mut changes = Changes::default();
         let mut write = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         // Firing first: an incident that one alert leaves while another joins stays open.
         for status in [Status::Firing, Status::Resolved] {
             for alert in notification.alerts.iter().filter(|alert| alert.status == status) {
-                take(&mut write, alert, &notification.group_labels, channels, &mut changes).await?;
+                take(&mut write, alert, &notification.group_labels, at, &mut changes).await?;
             }
         }
         write.commit().await?;
@@ -37,28 +46,45 @@ async fn take(
     write: &mut Write<'_>,
     alert: &Alert,
     group: &Pairs,
-    channels: &[&'static str],
+    at: Circumstances<'_>,
     changes: &mut Changes,
 ) -> sqlx::Result<()> {
     let identity = incident::identity(alert, group);
     let open = open_incident(write, &identity).await?;
-    let now = time::now();
+    let now = at.now;
     let ended = (alert.status == Status::Resolved).then(|| alert.ends(now));
+    if alert.status == Status::Firing
+        && let Some(incident) = &open
+    {
+        seen_again(write, incident, now).await?;
+    }
     match incident::step(alert.status, episode(write, alert, now).await?, open.is_some()) {
         Step::Nothing => {}
         Step::Join => {
             if let Some(incident) = open {
-                add_alert(write, incident, alert, ended, now).await?;
+                add_alert(write, incident.id, alert, ended, now).await?;
             }
+        }
+        Step::Open if let Some(incident) = recent(write, &identity, now).await? => {
+            add_alert(write, incident.id, alert, None, now).await?;
+            reopen(write, &incident, alert, at).await?;
+            changes.opened.push(alert.starts());
         }
         Step::Open | Step::TellAfterwards => {
             let incident = add_incident(write, &identity, alert, ended, now).await?;
             add_alert(write, incident, alert, ended, now).await?;
-            let channels = told(alert, channels);
-            add_deliveries(write, incident, Transition::Firing, &channels, now).await?;
+            let channels = told(alert, at.policy);
+            let row = Row { subject: Subject::Firing, step: 0, since: alert.starts(), until: ended, now };
+            add_deliveries(write, incident, &channels, row).await?;
             changes.opened.push(alert.starts());
             if ended.is_some() {
-                add_deliveries(write, incident, Transition::Resolved, &channels, now).await?;
+                add_deliveries(write, incident, &channels, Row { subject: Subject::Resolved, ..row }).await?;
+                changes.resolved += 1;
+            }
+        }
+        Step::End if at.blind => {
+            if let Some(incident) = open.filter(|incident| incident.lost_at.is_none()) {
+                lose_sight(write, &incident, now).await?;
                 changes.resolved += 1;
             }
         }
@@ -72,13 +98,57 @@ async fn take(
 }
 
 /// Who is told: the inbox always, chats unless the alert only adds to others.
-fn told(alert: &Alert, channels: &[&'static str]) -> Vec<&'static str> {
-    let chats = if alert.label("tier") == CONTEXT { &[] } else { channels };
+fn told(alert: &Alert, policy: &Policy) -> Vec<&'static str> {
+    let (_, route) = policy.route(&alert.labels);
+    let chats = if alert.label("tier") == CONTEXT { &[] } else { route.first() };
     std::iter::once(INBOX).chain(chats.iter().copied()).collect()
 }
 
-async fn open_incident(write: &mut Write<'_>, identity: &str) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT id FROM incidents WHERE identity = ? AND resolved_at IS NULL")
+/// The incident of the same fault, if it was over only a while ago.
+async fn recent(write: &mut Write<'_>, identity: &str, now: i64) -> sqlx::Result<Option<Incident>> {
+    let found = sqlx::query_as(
+        "SELECT * FROM incidents WHERE identity = ? AND resolved_received_at >= ? ORDER BY resolved_received_at DESC LIMIT 1",
+    );
+    found.bind(identity).bind(now - REOPENS).fetch_optional(&mut **write).await
+}
+
+/// The same incident again: told again, the first time; from the second time on it is flapping.
+async fn reopen(write: &mut Write<'_>, incident: &Incident, alert: &Alert, at: Circumstances<'_>) -> sqlx::Result<()> {
+    let flaps = incident::comes_back(at.now, incident.resolved_received_at, incident.reopened_at) == Return::Flapping;
+    let reopened = sqlx::query(
+        "UPDATE incidents SET resolved_at = NULL, resolved_received_at = NULL, reopened_at = ?2, chain_from = ?2,
+            steps = 1, quiet_since = NULL, summary_at = NULL, flapping_since = CASE WHEN ?3 THEN ?2 END WHERE id = ?1",
+    );
+    reopened.bind(incident.id).bind(at.now).bind(flaps).execute(&mut **write).await?;
+    add_event(write, incident.id, at.now, if flaps { "came back again: flapping" } else { "came back" }).await?;
+    let (subject, since) =
+        if flaps { (Subject::Flapping, incident.started_at) } else { (Subject::Firing, alert.starts()) };
+    let row = Row { subject, step: 0, since, until: None, now: at.now };
+    add_deliveries(write, incident.id, &told(alert, at.policy), row).await
+}
+
+/// It fires, so monitoring sees it, and it is not quiet.
+async fn seen_again(write: &mut Write<'_>, incident: &Incident, now: i64) -> sqlx::Result<()> {
+    if incident.lost_at.is_some() {
+        add_event(write, incident.id, now, "monitoring sees it again").await?;
+    }
+    if incident.lost_at.is_some() || incident.quiet_since.is_some() {
+        let seen = sqlx::query("UPDATE incidents SET lost_at = NULL, quiet_since = NULL WHERE id = ?");
+        seen.bind(incident.id).execute(&mut **write).await?;
+    }
+    Ok(())
+}
+
+async fn lose_sight(write: &mut Write<'_>, incident: &Incident, now: i64) -> sqlx::Result<()> {
+    let lost = sqlx::query("UPDATE incidents SET lost_at = ? WHERE id = ?").bind(now).bind(incident.id);
+    lost.execute(&mut **write).await?;
+    add_event(write, incident.id, now, "monitoring lost sight of it").await?;
+    let row = Row { subject: Subject::LostSight, step: 0, since: incident.started_at, until: None, now };
+    tell_again(write, incident.id, row).await
+}
+
+async fn open_incident(write: &mut Write<'_>, identity: &str) -> sqlx::Result<Option<Incident>> {
+    sqlx::query_as("SELECT * FROM incidents WHERE identity = ? AND resolved_at IS NULL")
         .bind(identity)
         .fetch_optional(&mut **write)
         .await
@@ -104,8 +174,9 @@ async fn add_incident(
     let code = unused_code(write).await?;
     let added = sqlx::query(
         "INSERT INTO incidents (code, identity, alertname, failure_type, service, env, severity, tier, summary, impact,
-            description, expression, labels, started_at, received_at, resolved_at, resolved_received_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            description, expression, labels, started_at, received_at, resolved_at, resolved_received_at,
+            query, chain_from)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let mut added = added.bind(code).bind(identity);
     for label in ["alertname", "failure_type", "service", "env", "severity", "tier"] {
@@ -116,6 +187,7 @@ async fn add_incident(
     }
     let added = added.bind(alert.expression()).bind(serde_json::json!(alert.labels).to_string());
     let added = added.bind(alert.starts()).bind(now).bind(ended).bind(ended.map(|_| now));
+    let added = added.bind(alert.annotation("query")).bind(now);
     Ok(added.execute(&mut **write).await?.last_insert_rowid())
 }
 
@@ -157,49 +229,93 @@ async fn end_alert(write: &mut Write<'_>, alert: &Alert, ended: i64, now: i64) -
     over.bind(ended).bind(now).bind(alert.fingerprint()).bind(alert.starts()).fetch_optional(&mut **write).await
 }
 
-/// Resolves the incident if none of its alerts fires any more; says how many were resolved.
+/// Resolves the incident if none of its alerts fires any more; says how many were resolved. One that is flapping has
+/// to be quiet for a while first.
 async fn resolve_when_over(write: &mut Write<'_>, incident: i64, now: i64) -> sqlx::Result<usize> {
-    let resolved = sqlx::query(
-        "UPDATE incidents SET resolved_received_at = ?2,
-            resolved_at = (SELECT max(ends_at) FROM alerts WHERE incident_id = ?1)
-         WHERE id = ?1 AND resolved_at IS NULL
+    let over: Option<Incident> = sqlx::query_as(
+        "SELECT * FROM incidents WHERE id = ?1 AND resolved_at IS NULL
          AND NOT EXISTS (SELECT 1 FROM alerts WHERE incident_id = ?1 AND ends_at IS NULL)",
-    );
-    if resolved.bind(incident).bind(now).execute(&mut **write).await?.rows_affected() == 0 {
-        return Ok(0);
-    }
-    // Those who were, or will be, told that it began.
-    let told: Vec<String> = sqlx::query_scalar(
-        "SELECT channel FROM deliveries WHERE incident_id = ? AND transition = 'firing' ORDER BY id",
     )
     .bind(incident)
-    .fetch_all(&mut **write)
+    .fetch_optional(&mut **write)
     .await?;
-    add_deliveries(write, incident, Transition::Resolved, &told, now).await?;
+    let Some(over) = over else { return Ok(0) };
+    if over.flapping_since.is_some() {
+        let quiet = sqlx::query("UPDATE incidents SET quiet_since = ? WHERE id = ?").bind(now).bind(incident);
+        quiet.execute(&mut **write).await?;
+        return Ok(0);
+    }
+    resolve(write, &over, now).await?;
     Ok(1)
 }
 
+/// It is over: those who were, or will be, told that it began are told so.
+pub(super) async fn resolve(write: &mut Write<'_>, incident: &Incident, now: i64) -> sqlx::Result<()> {
+    let resolved = sqlx::query_scalar(
+        "UPDATE incidents SET resolved_received_at = ?2, lost_at = NULL,
+            resolved_at = coalesce((SELECT max(ends_at) FROM alerts WHERE incident_id = ?1), ?2)
+         WHERE id = ?1 RETURNING resolved_at",
+    );
+    let until: i64 = resolved.bind(incident.id).bind(now).fetch_one(&mut **write).await?;
+    // A fault that came back was told as over before, so its last return is what is over now.
+    let back = incident.reopened_at.filter(|_| incident.flapping_since.is_none());
+    let row = Row {
+        subject: Subject::Resolved,
+        step: 0,
+        since: back.unwrap_or(incident.started_at),
+        until: Some(until),
+        now,
+    };
+    tell_again(write, incident.id, row).await
+}
+
+/// For everybody who was told of it before.
+pub(super) async fn tell_again(write: &mut Write<'_>, incident: i64, row: Row) -> sqlx::Result<()> {
+    let told: Vec<String> =
+        sqlx::query_scalar("SELECT channel FROM deliveries WHERE incident_id = ? GROUP BY channel ORDER BY min(id)")
+            .bind(incident)
+            .fetch_all(&mut **write)
+            .await?;
+    add_deliveries(write, incident, &told, row).await
+}
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) subject: Subject,
+    pub(super) step: u32,
+    /// The episode it is about.
+    pub(super) since: i64,
+    pub(super) until: Option<i64>,
+    pub(super) now: i64,
+}
+
 /// Adds what the channels have to be told. That the incident is stored is the inbox's delivery.
-async fn add_deliveries<C: AsRef<str>>(
+pub(super) async fn add_deliveries<C: AsRef<str>>(
     write: &mut Write<'_>,
     incident: i64,
-    transition: Transition,
     channels: &[C],
-    now: i64,
+    row: Row,
 ) -> sqlx::Result<()> {
     for channel in channels.iter().map(AsRef::as_ref) {
         let inbox = channel == INBOX;
         let added = sqlx::query(
-            "INSERT INTO deliveries (incident_id, channel, transition, state, attempts, created_at, next_attempt_at, delivered_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+            "INSERT INTO deliveries (incident_id, channel, transition, step, since, until, state, attempts, created_at,
+                next_attempt_at, delivered_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
         );
-        let added = added.bind(incident).bind(channel).bind(transition.name());
+        let added = added.bind(incident).bind(channel).bind(row.subject).bind(row.step).bind(row.since).bind(row.until);
         let added = added
             .bind(if inbox { "delivered" } else { "pending" })
             .bind(i64::from(inbox))
-            .bind(now)
-            .bind(inbox.then_some(now));
+            .bind(row.now)
+            .bind(inbox.then_some(row.now));
         added.execute(&mut **write).await?;
     }
     Ok(())
+}
+
+pub(super) async fn add_event(write: &mut Write<'_>, incident: i64, at: i64, what: &str) -> sqlx::Result<()> {
+    let added = sqlx::query("INSERT INTO events (incident_id, at, what) VALUES (?, ?, ?)");
+    added.bind(incident).bind(at).bind(what).execute(&mut **write).await.map(|_| ())
 }

@@ -1,9 +1,14 @@
 //! The store: one `SQLite` database in the relay's own folder, never in the database that is being watched.
 //!
 //! One connection writes, so no writer ever waits for another; a commit returns after the disk has it.
+mod actions;
+mod checkpoint;
 mod incidents;
 mod intake;
+mod keep;
 mod outbox;
+#[cfg(test)]
+mod simulated;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -14,8 +19,10 @@ use anyhow::Context as _;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use actions::{Act, Acted};
 pub(crate) use incidents::{Delivery, Entry, Filter, Gauges};
-pub(crate) use outbox::{Due, Outcome, Subject};
+pub(crate) use intake::Circumstances;
+pub(crate) use outbox::{Due, Outcome};
 
 use crate::time;
 

@@ -69,7 +69,7 @@ impl Chat {
         self.posts()
             .iter()
             .filter(|post| post.accepted)
-            .map(|post| post.body["text"].as_str().unwrap().to_owned())
+            .map(|post| post.body["text"].as_str().or(post.body["content"].as_str()).unwrap().to_owned())
             .collect()
     }
 

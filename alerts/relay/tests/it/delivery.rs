@@ -133,7 +133,7 @@ async fn every_platform_gets_its_form_and_is_judged_by_its_own_words() {
         relay.notify(&firing()).await;
         chat.accepted(1).await;
         assert_eq!(chat.posts().len(), 2, "{name}");
-        assert_eq!(chat.posts()[0].path.ends_with("/slack?wait=true"), name == "discord");
+        assert_eq!(chat.posts()[0].path.ends_with("?wait=true"), name == "discord");
         let delivered = super::support::until("the delivery to be written down", async || {
             relay.incidents().await[0]["deliveries"]
                 .as_array()
@@ -185,6 +185,7 @@ async fn the_message_says_what_to_do_and_where_to_look() {
             "Incident (opens on that machine only)",
             "Graph",
             "Failing traces",
+            "Take it (opens on that machine only)",
             "Who has it"
         ]
     );

@@ -8,8 +8,12 @@
     reason = "a test ends where it fails, helpers included; it shows what it measured; counters are whole numbers"
 )]
 
+/// Taking incidents, and who may.
+mod acting;
 /// A local server that answers as chat platforms do, on good days and bad ones.
 mod chat;
+/// What the relay finds out for itself.
+mod comparing;
 /// Wrong configuration, ports in use, probes.
 mod configuration;
 /// From a notification to an accepted message, whatever the chat answers.
@@ -22,5 +26,7 @@ mod intake;
 mod metrics;
 /// An outage that the chat did not live to see, and restarts in the middle.
 mod outage;
+/// Who hears what and when.
+mod policy;
 /// Starts the program and speaks to it.
 mod support;

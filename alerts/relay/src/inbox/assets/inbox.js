@@ -24,6 +24,8 @@ async function refresh() {
 }
 
 async function show() {
+  // Nobody's words are taken away while they write.
+  if (live.querySelector("input:focus") || [...live.querySelectorAll("input")].some((input) => input.value !== input.defaultValue)) return;
   const answer = await fetch(live.dataset.source).catch(() => null);
   if (!answer?.ok) return;
   const focused = document.activeElement?.getAttribute("href");
