@@ -1,40 +1,49 @@
-//! The public listener on one screen: limits, routes, what is answered when nothing fits, middleware.
+//! The public listener on one screen: routes, what is answered when nothing fits, middleware.
 
-use std::time::Duration;
-
+use actix_cors::Cors;
 use actix_web::{
     App, Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::header::{
+        AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    },
     middleware::{Next, from_fn},
     web,
 };
 
-use crate::{database::Database, error::ApiError, orders, payments::Payments};
+use crate::{
+    auth::Auth,
+    database::Database,
+    error::ApiError,
+    gate::{Gate, Limits},
+    orders,
+    payments::Payments,
+};
 
-/// What one request may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Largest body, in bytes.
-    pub body: usize,
-    /// Longest time from the request's head to the answer's head.
-    pub time: Duration,
-}
-
-/// What requests need.
+/// What requests need; the workers share it.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Orders.
-    pub database: Database,
-    /// The third party.
-    pub payments: Payments,
-    /// What one request may cost.
-    pub limits: Limits,
+    database: Database,
+    payments: Payments,
+    limits: Limits,
+    gate: Gate,
+    origins: Vec<String>,
+}
+
+impl Parts {
+    /// `origins` are those of browser pages that may use the API.
+    #[must_use]
+    pub fn new(database: Database, payments: Payments, limits: Limits, auth: Auth, origins: Vec<String>) -> Self {
+        Self { database, payments, limits, gate: Gate::new(limits, auth), origins }
+    }
 }
 
 /// The application that every worker serves.
 pub fn app(
-    Parts { database, payments, limits }: Parts,
+    Parts { database, payments, limits, gate, origins }: Parts,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -54,15 +63,47 @@ pub fn app(
         .configure(orders::routes::register)
         .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
         // The last one is the outermost.
-        .wrap(from_fn(move |request, next| limit_time(limits.time, request, next)))
+        .wrap(from_fn(move |request, next| gate.clone().pass(request, next)))
+        .wrap(cors(&origins))
+        .wrap(from_fn(secure))
         .wrap(observability::http::observe())
 }
 
-/// Gives up on a request that takes too long: actix does not notice when its caller has gone.
-async fn limit_time(
-    limit: Duration,
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST"])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("idempotency-key")])
+        .expose_headers(["location", "retry-after", "x-request-id"])
+        .max_age(3600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Headers of every answer, refusals included. Pages load nothing from elsewhere, and nothing frames them.
+async fn secure(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(ApiError::TimedOut.into()))
+    fn add(headers: &mut HeaderMap) {
+        for (name, value) in [
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            (CONTENT_SECURITY_POLICY, "default-src 'self'; frame-ancestors 'none'"),
+            (CACHE_CONTROL, "no-store"),
+        ] {
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+    }
+    match next.call(request).await {
+        Ok(mut answer) => {
+            add(answer.headers_mut());
+            Ok(answer)
+        }
+        Err(error) => {
+            let mut answer = error.as_response_error().error_response();
+            add(answer.headers_mut());
+            Err(InternalError::from_response(error, answer).into())
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! Every way a request can fail, with the one answer each gets: a problem+json body for the caller,
 //! and for what is our fault a [`Failure`](observability::http::Failure) that the middleware logs and counts once.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, ResponseError,
     error::{JsonPayloadError, PathError, PayloadError, QueryPayloadError},
     http::{
         StatusCode,
-        header::{ALLOW, HeaderValue, RETRY_AFTER},
+        header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use observability::http::Problem;
@@ -42,6 +44,27 @@ pub enum ApiError {
     /// 409: the order's state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// 401: no token, or one that does not hold.
+    #[error("send a valid token, as authorization: Bearer ...")]
+    Unauthorized,
+    /// 408: the body came too slowly.
+    #[error("the body did not arrive in time")]
+    SlowClient,
+    /// 414: the query is too long.
+    #[error("the query is longer than this service takes")]
+    QueryTooLong,
+    /// 429: this client sends more than `RATE_LIMIT`; with when to come back.
+    #[error("too many requests from this client; slow down")]
+    TooMany(Duration),
+    /// 431: the headers are too large.
+    #[error("the headers are larger than this service takes")]
+    HeadTooLarge,
+    /// 503: more than `CONCURRENCY_LIMIT` requests at a time.
+    #[error("the service is busy; try again in a moment")]
+    Saturated(usize),
+    /// 503: the keys that tokens are checked with cannot be had.
+    #[error("tokens cannot be checked at the moment; try again in a moment")]
+    KeysMissing(reqwest::Error),
     /// 402: the payments provider refuses; the order is open as before.
     #[error("the payment was declined; the order is still open")]
     PaymentDeclined,
@@ -78,12 +101,18 @@ impl ApiError {
             Self::UnsupportedType => ("unsupported_type", S::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type"),
             Self::Invalid(_) => ("invalid", S::UNPROCESSABLE_ENTITY, "Invalid values"),
             Self::Conflict(_) => ("conflict", S::CONFLICT, "Not possible in this state"),
+            Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Not signed in"),
+            Self::SlowClient => ("slow_client", S::REQUEST_TIMEOUT, "Body too slow"),
+            Self::QueryTooLong => ("query_too_long", S::URI_TOO_LONG, "Query too long"),
+            Self::TooMany(_) => ("too_many_requests", S::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::HeadTooLarge => ("head_too_large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large"),
+            Self::KeysMissing(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Dependency down"),
             Self::PaymentDeclined => ("payment_declined", S::PAYMENT_REQUIRED, "Payment declined"),
             Self::KeyReused => ("idempotency_key_reused", S::UNPROCESSABLE_ENTITY, "Idempotency key used before"),
             Self::TimedOut => (self.kind(), S::SERVICE_UNAVAILABLE, "Took too long"),
             Self::DatabaseDown(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database down"),
             Self::DatabaseReadOnly(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Database read-only"),
-            Self::PoolExhausted(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Busy"),
+            Self::PoolExhausted(_) | Self::Saturated(_) => (self.kind(), S::SERVICE_UNAVAILABLE, "Busy"),
             Self::Internal(_) => (self.kind(), S::INTERNAL_SERVER_ERROR, "Internal error"),
         }
     }
@@ -95,6 +124,8 @@ impl ApiError {
             Self::DatabaseDown(cause) => (FailureType::DbDown, cause.clone()),
             Self::DatabaseReadOnly(cause) => (FailureType::DbReadonly, cause.to_string()),
             Self::PoolExhausted(cause) => (FailureType::DbPool, cause.to_string()),
+            Self::Saturated(inside) => (FailureType::Saturation, format!("{inside} requests are being answered")),
+            Self::KeysMissing(cause) => (FailureType::Dependency, cause.to_string()),
             Self::Internal(cause) => (FailureType::Errors, cause.to_string()),
             _ => return None,
         })
@@ -130,8 +161,17 @@ impl ResponseError for ApiError {
         if let Self::MethodNotAllowed(methods) = self {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        match self {
+            Self::TooMany(wait) => {
+                response.headers_mut().insert(RETRY_AFTER, wait.as_secs().saturating_add(1).into());
+            }
+            Self::Unauthorized => {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
         }
         match self.failure() {
             Some((failure_type, cause)) => failure_type.with(cause).attach(response),

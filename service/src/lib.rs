@@ -3,11 +3,13 @@
 
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
 pub mod failure;
+pub mod gate;
 pub mod health;
 pub mod metrics;
 pub mod orders;

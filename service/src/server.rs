@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -13,13 +14,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    app::{Limits, Parts, app},
+    app::{Parts, app},
     config::Config,
     database::{Database, Settings, migrations, watcher},
+    gate::Limits,
     health::Health,
     metrics, orders,
     payments::Payments,
 };
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
 pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
@@ -49,9 +54,16 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
         .run()
     };
     let public = {
-        let limits = Limits { body: config.body_limit, time: config.request_timeout };
-        let parts = Parts { database: database.clone(), payments: payments.clone(), limits };
+        let limits = Limits {
+            body: config.body_limit,
+            time: config.request_timeout,
+            at_once: config.concurrency_limit.get(),
+            rate: NonZeroU32::new(config.rate_limit),
+        };
+        let parts = Parts::new(database.clone(), payments.clone(), limits, config.auth()?, config.cors_origins.clone());
         HttpServer::new(move || app(parts.clone()))
+            // For a client that sends its head slowly; the body has REQUEST_TIMEOUT.
+            .client_request_timeout(HEAD_TIMEOUT)
             .shutdown_signal(stop_signal(health.clone(), config.drain_delay)?)
             .shutdown_timeout(whole_seconds(config.shutdown_timeout))
             .listen(public)?

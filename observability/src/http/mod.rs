@@ -208,9 +208,8 @@ fn drop_quietly(payload: Box<dyn Any + Send>) {
 fn answered<B: MessageBody>(mut response: ServiceResponse<B>, mut ending: Ending) -> ServiceResponse<Observed<B>> {
     identify::mark(response.headers_mut(), ending.request());
     let status = response.status();
-    // A success has no failure to look for.
-    let failure =
-        (status.is_client_error() || status.is_server_error()).then(|| failure(response.response())).flatten();
+    // A plain success has no failure to look for; a 202 may have been made in spite of one.
+    let failure = (status != StatusCode::OK).then(|| failure(response.response())).flatten();
     let route = response.request().match_pattern();
     ending.answer(Answer { status, route, failure });
     response.map_body(|_, body| Observed::new(body, ending))

@@ -5,13 +5,20 @@ mod load;
 mod refusal;
 pub mod show;
 
-use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    time::Duration,
+};
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::payments::Payments;
+use crate::{auth::Auth, payments::Payments};
 
 pub use load::{Invocation, Setting, load};
 pub use refusal::Refusal;
@@ -53,6 +60,30 @@ pub struct Config {
     /// Address of `service payments-stub`, which plays a payments provider. Never publish it.
     #[arg(long, env = "PAYMENTS_LISTEN", default_value = "127.0.0.1:8085")]
     pub payments_listen: SocketAddr,
+    /// How callers of the API show who they are; `off` is refused in production.
+    #[arg(long, env = "AUTH", default_value = "off")]
+    pub auth: AuthMode,
+    /// For `AUTH=hs256`: a file that holds the secret, of at least 32 bytes.
+    #[arg(long, env = "AUTH_SECRET_FILE")]
+    pub auth_secret_file: Option<PathBuf>,
+    /// For `AUTH=jwks`: where the public keys are.
+    #[arg(long, env = "AUTH_JWKS_URL", value_parser = web_address)]
+    pub auth_jwks_url: Option<Url>,
+    /// What a token's `iss` has to be. Unset: anything.
+    #[arg(long, env = "AUTH_ISSUER")]
+    pub auth_issuer: Option<String>,
+    /// What a token's `aud` has to hold. Unset: anything.
+    #[arg(long, env = "AUTH_AUDIENCE")]
+    pub auth_audience: Option<String>,
+    /// Requests a second that one client may send: a user, or an address without `AUTH`. 0: any number.
+    #[arg(long, env = "RATE_LIMIT", default_value = "1000")]
+    pub rate_limit: u32,
+    /// Requests that are answered at a time; more get 503.
+    #[arg(long, env = "CONCURRENCY_LIMIT", default_value = "256")]
+    pub concurrency_limit: NonZeroUsize,
+    /// Origins of browser pages that may use the API, by comma.
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
     /// Longest time a request may take.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub request_timeout: Duration,
@@ -74,6 +105,17 @@ pub struct Config {
 }
 
 const CONFIG_FILE: &str = "CONFIG_FILE";
+
+/// How callers show who they are.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// They do not.
+    Off,
+    /// A JWT signed with the secret in `AUTH_SECRET_FILE`.
+    Hs256,
+    /// A JWT signed with a key from `AUTH_JWKS_URL`.
+    Jwks,
+}
 
 /// What the program is asked to do.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -135,6 +177,7 @@ impl Config {
     /// Refuses settings that are missing, contradict each other, or point nowhere.
     pub fn validate(&self) -> Result<(), Invalid> {
         self.connect_options()?;
+        self.auth()?;
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             return invalid("ADMIN_LISTEN is the same as LISTEN: give it a port of its own");
         }
@@ -168,6 +211,37 @@ impl Config {
         Ok(())
     }
 
+    /// Whether this is where real customers are.
+    fn is_production(&self) -> bool {
+        ["production", "prod"].iter().any(|name| self.telemetry.environment.eq_ignore_ascii_case(name))
+    }
+
+    /// How callers are told apart.
+    pub fn auth(&self) -> Result<Auth, Invalid> {
+        let (issuer, audience) = (self.auth_issuer.clone(), self.auth_audience.clone());
+        match (self.auth, &self.auth_secret_file, &self.auth_jwks_url) {
+            (AuthMode::Off, ..) if self.is_production() => {
+                invalid("AUTH is off in a DEPLOYMENT_ENVIRONMENT that is production: set AUTH to hs256 or jwks")
+            }
+            (AuthMode::Off, None, None) => Ok(Auth::off()),
+            (AuthMode::Hs256, Some(path), None) => {
+                let secret = secret("AUTH_SECRET_FILE", path)?;
+                if secret.expose_secret().len() < 32 {
+                    return invalid("AUTH_SECRET_FILE holds less than 32 bytes: such a secret can be guessed");
+                }
+                Ok(Auth::secret(&secret, issuer, audience))
+            }
+            (AuthMode::Jwks, None, Some(url)) => match Auth::jwks(url.clone(), issuer, audience) {
+                Ok(auth) => Ok(auth),
+                Err(error) => invalid(format!("AUTH_JWKS_URL: no client for it can be made: {error}")),
+            },
+            _ => invalid(
+                "AUTH, AUTH_SECRET_FILE and AUTH_JWKS_URL contradict each other: hs256 takes the file, \
+                 jwks the URL, off neither",
+            ),
+        }
+    }
+
     /// Where Postgres is, from `DATABASE_URL` or `DATABASE_URL_FILE`.
     pub fn connect_options(&self) -> Result<PgConnectOptions, Invalid> {
         let (variable, url) = match (&self.database_url, &self.database_url_file) {
@@ -175,16 +249,7 @@ impl Config {
                 return invalid("DATABASE_URL and DATABASE_URL_FILE are both set: remove one");
             }
             (Some(url), None) => ("DATABASE_URL", url.clone()),
-            (None, Some(path)) => match fs::read_to_string(path) {
-                Ok(text) => ("DATABASE_URL_FILE", text.trim().into()),
-                Err(error) => {
-                    let path = path.display();
-                    return invalid(format!(
-                        "DATABASE_URL_FILE: cannot read {path} ({error}): name a file this user \
-                         may read"
-                    ));
-                }
-            },
+            (None, Some(path)) => ("DATABASE_URL_FILE", secret("DATABASE_URL_FILE", path)?),
             (None, None) => {
                 return invalid(format!(
                     "DATABASE_URL is not set: give {EXAMPLE}, or name a file that holds it in \
@@ -203,6 +268,16 @@ impl Config {
 }
 
 const EXAMPLE: &str = "one such as postgres://user:password@localhost:5432/orders";
+
+fn secret(variable: &str, path: &Path) -> Result<SecretString, Invalid> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().into()),
+        Err(error) => {
+            let path = path.display();
+            invalid(format!("{variable}: cannot read {path} ({error}): name a file this user may read"))
+        }
+    }
+}
 
 fn web_address(text: &str) -> Result<Url, String> {
     match Url::parse(text) {

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use actix_web::{HttpRequest, HttpResponse, Resource, http::header::LOCATION, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, http::header::LOCATION, web};
 use observability::context;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::{
     payment::{self, Outcome},
     store::{self, Once},
 };
-use crate::{database::Database, error::ApiError, metrics, payments::Payments};
+use crate::{auth::User, database::Database, error::ApiError, metrics, payments::Payments};
 
 /// Puts the routes under `/v1`. Every earlier route costs a match, so the hot ones come first.
 pub(crate) fn register(service: &mut web::ServiceConfig) {
@@ -39,10 +39,12 @@ async fn create(
         return Err(ApiError::Invalid(problems));
     }
     let id = Uuid::now_v7();
+    let user = request.extensions().get::<User>().cloned();
+    let owner = user.as_ref().map_or("", |user| user.0.as_str());
     let once = match idempotency_key(&request)? {
         None => Once::Created(database.run(async |connection| store::insert(connection, id, &body).await).await?),
         Some(key) => {
-            database.run(async |connection| store::insert_once(connection, ("", key), id, &body).await).await?
+            database.run(async |connection| store::insert_once(connection, (owner, key), id, &body).await).await?
         }
     };
     let order = match once {

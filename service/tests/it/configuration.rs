@@ -20,6 +20,12 @@ const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
     ("PAYMENTS_TIMEOUT", "1s", "2s", &["0s", "1"]),
     ("PAYMENTS_RETRY", "10s", "1m", &["0s", "soon"]),
     ("PAYMENTS_LISTEN", "127.0.0.1:8085", "0.0.0.0:8085", &["8085"]),
+    ("AUTH", "off", "off", &["on", "basic"]),
+    ("AUTH_ISSUER", "", "https://login.example/", &[]),
+    ("AUTH_AUDIENCE", "", "orders", &[]),
+    ("RATE_LIMIT", "1000", "0", &["-1", "many"]),
+    ("CONCURRENCY_LIMIT", "256", "1", &["0", "many"]),
+    ("CORS_ORIGINS", "", "https://shop.example", &[]),
     ("DRAIN_DELAY", "0s", "5s", &["5", "-5s"]),
     ("SHUTDOWN_TIMEOUT", "6s", "1m", &["0s", "6"]),
     ("LOG_FORMAT", "json", "text", &["xml"]),
@@ -71,7 +77,7 @@ fn the_table_above_lists_every_variable() {
     let (_, config, _) = output(&["config"], &[]);
     let mut shown: Vec<_> = config.lines().map(|line| line.split('=').next().unwrap()).collect();
     let mut listed: Vec<_> = VARIABLES.iter().map(|(variable, ..)| *variable).collect();
-    listed.extend(["DATABASE_URL", "DATABASE_URL_FILE", "CONFIG_FILE"]);
+    listed.extend(["DATABASE_URL", "DATABASE_URL_FILE", "CONFIG_FILE", "AUTH_SECRET_FILE", "AUTH_JWKS_URL"]);
     shown.sort_unstable();
     listed.sort_unstable();
     assert_eq!(shown, listed);
@@ -83,7 +89,20 @@ fn settings_that_contradict_each_other_are_refused() {
     let file = folder.path().join("url");
     fs::write(&file, "postgres://localhost/orders\n").unwrap();
     let file = file.to_str().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let secret = secret.to_str().unwrap();
+    let keys = "https://login.example/keys";
     for (environment, names) in [
+        (vec![URL, ("DEPLOYMENT_ENVIRONMENT", "production")], ["AUTH", "DEPLOYMENT_ENVIRONMENT"]),
+        (vec![URL, ("AUTH_SECRET_FILE", secret)], ["AUTH", "AUTH_SECRET_FILE"]),
+        (vec![URL, ("AUTH", "hs256")], ["AUTH", "AUTH_SECRET_FILE"]),
+        (vec![URL, ("AUTH", "hs256"), ("AUTH_SECRET_FILE", file)], ["AUTH_SECRET_FILE", "32 bytes"]),
+        (
+            vec![URL, ("AUTH", "hs256"), ("AUTH_SECRET_FILE", secret), ("AUTH_JWKS_URL", keys)],
+            ["AUTH_JWKS_URL", "AUTH"],
+        ),
+        (vec![URL, ("AUTH", "jwks")], ["AUTH", "AUTH_JWKS_URL"]),
         (vec![URL, ("DATABASE_URL_FILE", file)], ["DATABASE_URL", "DATABASE_URL_FILE"]),
         (vec![URL, ("LISTEN", "127.0.0.1:9091")], ["LISTEN", "ADMIN_LISTEN"]),
         (vec![URL, ("DATABASE_ACQUIRE_TIMEOUT", "5s")], ["DATABASE_ACQUIRE_TIMEOUT", "REQUEST_TIMEOUT"]),
@@ -178,7 +197,7 @@ fn the_template_is_a_file_that_changes_nothing() {
         line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     });
     let text = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(text.lines().count(), VARIABLES.len() + 2, "{template}");
+    assert_eq!(text.lines().count(), VARIABLES.len() + 4, "{template}");
     fs::write(&file, text).unwrap();
     let (code, config, message) = output(&["config"], &[("CONFIG_FILE", file.to_str().unwrap())]);
     assert_eq!(code, Some(0), "{message}");

@@ -7,6 +7,8 @@
     reason = "a test that meets the unexpected should stop there"
 )]
 
+/// Who may ask, how often, how much, how slowly.
+mod access;
 /// Probes, metrics and what can be changed at run time.
 mod admin;
 /// Every variable: default, good, bad, contradictory.

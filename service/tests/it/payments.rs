@@ -10,11 +10,12 @@ use service::{
     database::Database,
     metrics,
     orders::{finish_due, finish_pending},
+    payments::Payments,
 };
 use sqlx::PgPool;
 
 use crate::support::{
-    api::{LIMITS, no_payments, provider, start_with},
+    api::{LIMITS, no_payments, parts, provider, start_with},
     eventually,
     program::{Program, exchange, run},
 };
@@ -27,9 +28,12 @@ impl Provider {
         Self(Program::payments_stub())
     }
 
+    fn payments(&self) -> Payments {
+        provider(&format!("http://{}", self.0.public))
+    }
+
     fn parts(&self, pool: &PgPool) -> Parts {
-        let payments = provider(&format!("http://{}", self.0.public));
-        Parts { database: Database::fixed(pool.clone()), payments, limits: LIMITS }
+        parts(Database::fixed(pool.clone()), self.payments(), LIMITS)
     }
 
     fn behave(&self, behaviour: &Value) {
@@ -92,8 +96,8 @@ async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(p
         (json!({ "reset": true }), 2),
     ] {
         let provider = Provider::start();
-        let parts = provider.parts(&pool);
-        let api = start_with(parts.clone()).await;
+        let (database, payments) = (Database::fixed(pool.clone()), provider.payments());
+        let api = start_with(parts(database.clone(), payments.clone(), LIMITS)).await;
         let id = api.an_order().await;
         provider.behave(&behaviour);
 
@@ -114,7 +118,7 @@ async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(p
 
         provider.behave(&json!({}));
         // As many instances would, all at a time.
-        let tries = (0..5).map(|_| finish_due(&parts.database, &parts.payments));
+        let tries = (0..5).map(|_| finish_due(&database, &payments));
         let tried: usize = futures_util::future::join_all(tries).await.into_iter().map(Result::unwrap).sum();
         assert!(tried >= 1);
         assert_eq!(api.get(&format!("/v1/orders/{id}")).await.body["status"], "paid");
@@ -127,15 +131,15 @@ async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(p
 #[sqlx::test]
 async fn a_payment_finished_later_is_a_trace_that_links_to_its_request(pool: PgPool) {
     let capture = Capture::start();
-    let parts = Parts { database: Database::fixed(pool), payments: no_payments(), limits: LIMITS };
-    let api = start_with(parts.clone()).await;
+    let (database, payments) = (Database::fixed(pool), no_payments());
+    let api = start_with(parts(database.clone(), payments.clone(), LIMITS)).await;
     let id = api.an_order().await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = TestRequest::post().uri(&format!("/v1/orders/{id}/payment"));
     let answer = api.send(request.insert_header(("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01")))).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
 
-    assert_eq!(finish_due(&parts.database, &parts.payments).await.unwrap(), 1);
+    assert_eq!(finish_due(&database, &payments).await.unwrap(), 1);
     let spans = capture.spans();
     let job = spans.iter().find(|span| span.name == "finish payment").unwrap();
     assert_eq!(job.links.links[0].span_context.trace_id().to_string(), trace_id);
@@ -151,8 +155,8 @@ async fn a_payment_finished_later_is_a_trace_that_links_to_its_request(pool: PgP
 async fn a_provider_that_is_gone_is_left_alone_and_asked_again_later(pool: PgPool) {
     let capture = Capture::with("info", 1.0, metrics::ALL);
     let provider = Provider::start();
-    let parts = provider.parts(&pool);
-    let api = start_with(parts.clone()).await;
+    let (database, payments) = (Database::fixed(pool.clone()), provider.payments());
+    let api = start_with(parts(database.clone(), payments.clone(), LIMITS)).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
         ids.push(api.an_order().await);
@@ -169,7 +173,7 @@ async fn a_provider_that_is_gone_is_left_alone_and_asked_again_later(pool: PgPoo
     assert!(capture.lines().iter().any(|line| line["failure_type"] == "breaker" && line["level"] == "WARN"));
 
     provider.behave(&json!({}));
-    observability::spawn(finish_pending(parts.database, parts.payments));
+    observability::spawn(finish_pending(database, payments));
     eventually("all are paid", Duration::from_secs(20), async || pending(&pool).await == 0).await;
     let mut charged = provider.charges().0;
     charged.sort();
@@ -181,9 +185,7 @@ async fn a_provider_that_is_gone_is_left_alone_and_asked_again_later(pool: PgPoo
 async fn the_background_of_a_new_process_finishes_what_another_began(pool: PgPool) {
     use sqlx::ConnectOptions as _;
     let provider = Provider::start();
-    let mut parts = provider.parts(&pool);
-    parts.payments = no_payments();
-    let api = start_with(parts).await;
+    let api = start_with(parts(Database::fixed(pool.clone()), no_payments(), LIMITS)).await;
     let id = api.an_order().await;
     assert_eq!(api.pay(&id).await.status, StatusCode::ACCEPTED);
 

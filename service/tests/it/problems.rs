@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{http::Method, test::TestRequest};
 use observability::testing::Capture;
-use service::{app::Limits, database::Database};
+use service::{database::Database, gate::Limits};
 use sqlx::{ConnectOptions as _, PgPool, postgres::PgPoolOptions};
 
 use crate::support::api::{Answer, LIMITS, an_order, start};

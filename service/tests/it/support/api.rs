@@ -15,12 +15,14 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 use service::{
-    app::{Limits, Parts, app},
+    app::{Parts, app},
+    auth::Auth,
     database::Database,
+    gate::Limits,
     payments::Payments,
 };
 
-pub(crate) const LIMITS: Limits = Limits { body: 4096, time: Duration::from_secs(5) };
+pub(crate) const LIMITS: Limits = Limits { body: 4096, time: Duration::from_secs(5), at_once: 256, rate: None };
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -49,11 +51,16 @@ pub(crate) fn provider(url: &str) -> Payments {
     Payments::new(&url.parse().unwrap(), Duration::from_millis(300), Duration::ZERO).unwrap()
 }
 
+/// An application that asks nobody who they are.
+pub(crate) fn parts(database: Database, payments: Payments, limits: Limits) -> Parts {
+    Parts::new(database, payments, limits, Auth::off(), vec![])
+}
+
 pub(crate) async fn start(
     database: Database,
     limits: Limits,
 ) -> Api<impl Service<Request, Response = ServiceResponse<impl MessageBody + use<>>, Error = Error>> {
-    start_with(Parts { database, payments: no_payments(), limits }).await
+    start_with(parts(database, no_payments(), limits)).await
 }
 
 pub(crate) async fn start_with(
