@@ -14,10 +14,11 @@ Variables:
   STACK_BIN          a folder with programs (prometheus, alertmanager, postgres/bin/...), asked before PATH
   LOOKOUT_STATE      the folder of data, logs and secrets [.lookout in the repository]
   LOOKOUT_CACHE      the folder of obtained programs [~/.cache/lookout, as root /var/cache/lookout]
+  LOAD_RPS           requests a second of the light traffic [5]
   STACK_REQUIRE      `all`: nothing may be skipped for want of a program
   ESCALATION_URL     where alerts go that the relay did not deliver
   SLACK_WEBHOOK_URL_FILE and the like    a real chat, instead of the local player
-  PUBLIC_URL_RELAY, PUBLIC_URL_PROMETHEUS    what links in messages begin with";
+  PUBLIC_URL_RELAY, PUBLIC_URL_PROMETHEUS, PUBLIC_URL_JAEGER    what links in messages begin with";
 
 /// The whole stack as processes of this machine.
 #[derive(Parser)]

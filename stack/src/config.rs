@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     public_url_relay: Option<String>,
     #[arg(long, env = "PUBLIC_URL_PROMETHEUS")]
     public_url_prometheus: Option<String>,
+    #[arg(long, env = "PUBLIC_URL_JAEGER")]
+    public_url_jaeger: Option<String>,
     /// `all`: what would be skipped for want of a program is a failure
     #[arg(long, env = "STACK_REQUIRE")]
     require: Option<String>,
@@ -90,6 +92,7 @@ impl Settings {
         let url = match role {
             Role::Relay => &self.public_url_relay,
             Role::Prometheus => &self.public_url_prometheus,
+            Role::Jaeger => &self.public_url_jaeger,
             _ => &None,
         };
         url.clone()

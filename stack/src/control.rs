@@ -66,7 +66,7 @@ impl Request {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Done,
-    Endpoints(Endpoints),
+    Endpoints(Box<Endpoints>),
     Status(Vec<ComponentStatus>),
     Failed(String),
 }
@@ -124,7 +124,7 @@ async fn converse(stream: UnixStream, stack: &Stack) -> anyhow::Result<()> {
 
 async fn answer(request: Request, stack: &Stack) -> Answer {
     let (component, order) = match request {
-        Request::Endpoints => return Answer::Endpoints(stack.endpoints.clone()),
+        Request::Endpoints => return Answer::Endpoints(Box::new(stack.endpoints.clone())),
         Request::Status => return Answer::Status(stack.supervisor.status().await),
         Request::Stop => {
             stack.stop_wanted.notify_one();

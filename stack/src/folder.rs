@@ -62,6 +62,13 @@ impl Folder {
         Ok(logs.join(format!("{component}.log")))
     }
 
+    /// Where `whose` lines go as JSON, for the collector; made when missing.
+    pub(crate) fn lines(&self, whose: &str) -> anyhow::Result<PathBuf> {
+        let lines = self.log(whose)?.with_extension("");
+        fs::create_dir_all(&lines)?;
+        Ok(lines)
+    }
+
     /// Forgets everything but the lock.
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
         for part in ["config", "data", "logs", "secrets"] {

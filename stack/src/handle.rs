@@ -32,6 +32,10 @@ pub struct Endpoints {
     pub chat: String,
     /// The service's database, as its administrator.
     pub database_url: String,
+    /// Loki; empty when it is not part of the run.
+    pub loki: String,
+    /// Jaeger; empty when it is not part of the run.
+    pub jaeger: String,
 }
 
 /// What a component's process is doing.
@@ -51,7 +55,7 @@ pub enum Condition {
 /// One component, as `doctor` shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ComponentStatus {
-    /// `postgres`, `relay`, `alertmanager`, `service` or `prometheus`.
+    /// Such as `postgres`; hosts of the configuration files have the same names.
     pub name: String,
     /// What its process is doing.
     pub condition: Condition,
@@ -92,6 +96,8 @@ pub struct Options {
     pub binaries: Option<PathBuf>,
     /// Where data, logs and configuration go; none: a temporary folder that goes away with the stack.
     pub folder: Option<PathBuf>,
+    /// Start the optional parts, too, whose programs are found.
+    pub extras: bool,
     /// Who plays chat.
     pub chat: ChatChoice,
     /// `RUST_LOG` of service and relay.
@@ -108,6 +114,7 @@ impl Default for Options {
             build: true,
             binaries: None,
             folder: None,
+            extras: false,
             chat: ChatChoice::default(),
             verbosity: None,
             env: Vec::new(),
@@ -200,7 +207,7 @@ pub async fn start(options: Options) -> anyhow::Result<Handle> {
 pub async fn running() -> anyhow::Result<Handle> {
     let folder = Settings::from_environment()?.state();
     match control::ask(&folder, &Request::Endpoints).await? {
-        Answer::Endpoints(endpoints) => Ok(Handle { endpoints, reach: Reach::Up(folder) }),
+        Answer::Endpoints(endpoints) => Ok(Handle { endpoints: *endpoints, reach: Reach::Up(folder) }),
         other => bail!("the runner answers {other:?}"),
     }
 }

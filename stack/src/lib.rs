@@ -4,6 +4,7 @@ mod binaries;
 mod component;
 mod config;
 mod control;
+mod extras;
 mod folder;
 mod handle;
 mod identity;
@@ -30,4 +31,5 @@ pub mod http;
 pub mod load;
 pub mod timeline;
 
+pub use extras::missing;
 pub use handle::{ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start};

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
     sync::LazyLock,
 };
 
@@ -15,7 +15,7 @@ const TAIL: u64 = 64 * 1024;
 const KEPT: u64 = 8 * 1024 * 1024;
 
 static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?i:\blevel"?[=:] ?"?(error|fatal|panic)\b)|\b(ERROR|FATAL|PANIC): |^[Ee]rror\b|panicked at"#).ok()
+    Regex::new(r#"(?i:\b(level|error_severity)"?[=:] ?"?(error|fatal|panic)\b)|\b(ERROR|FATAL|PANIC): |^[Ee]rror\b|panicked at"#).ok()
 });
 
 /// Opens the log for a process that starts now.
@@ -39,9 +39,12 @@ pub(crate) fn tail(path: &Path, start: u64, count: usize) -> Vec<String> {
     lines.iter().skip(start).map(|line| (*line).to_owned()).collect()
 }
 
-/// The last line that reports an error.
+/// The last line that reports an error. A part may write into a folder named like its log instead.
 pub(crate) fn last_error(path: &Path) -> Option<String> {
-    let text = end_of(path, 0).ok()?;
+    let written = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let beside = fs::read_dir(path.with_extension("")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let newest = beside.chain([path.to_owned()]).max_by_key(written)?;
+    let text = end_of(&newest, 0).ok()?;
     let error = ERROR.as_ref()?;
     text.lines().rev().find(|line| error.is_match(line)).map(str::to_owned)
 }
@@ -69,6 +72,7 @@ mod tests {
             r#"ts=2026-11-20T10:00:00Z caller=main.go:1 level=error component=dispatcher msg="Notify failed""#,
             r#"{"timestamp":"2026-11-20T10:00:00Z","level":"ERROR","message":"the database does not answer"}"#,
             "2026-11-20 10:00:00 UTC [12] FATAL:  could not create any TCP/IP sockets",
+            r#"{"timestamp":"2026-11-20 10:00:00.000 UTC","error_severity":"FATAL","message":"the port is taken"}"#,
             "Error: DATABASE_URL is not set",
         ] {
             assert!(error.is_match(line), "{line}");

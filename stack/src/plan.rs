@@ -8,6 +8,7 @@ use crate::{
     binaries,
     component::{CHATS, Cluster, Component, alertmanager, postgres, prometheus, relay, service},
     config::{Settings, repository},
+    extras::Extras,
     folder::Folder,
     handle::{ChatChoice, Endpoints, Options},
     identity::Identity,
@@ -15,9 +16,6 @@ use crate::{
     programs::{self, Found, Program},
     render::Addresses,
 };
-
-/// The components of the core, in the order in which they start.
-const CORE: [&str; 5] = ["postgres", "relay", "service", "alertmanager", "prometheus"];
 
 /// The programs that are not built here.
 #[derive(Debug)]
@@ -56,6 +54,7 @@ pub(crate) struct Site<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) ports: &'a Ports,
     pub(crate) programs: &'a Programs,
+    pub(crate) extras: &'a Extras,
 }
 
 impl Site<'_> {
@@ -66,7 +65,9 @@ impl Site<'_> {
         self.render()?;
         let identity = Identity::unprivileged().await?;
         let (folder, ports) = (self.folder, self.ports);
-        let database = postgres(&self.programs.postgres, identity, folder, ports, true)?;
+        let collected = self.extras.has("otel-collector");
+        let lines = collected.then(|| folder.lines("postgres")).transpose()?;
+        let database = postgres(&self.programs.postgres, identity, folder, ports, true, lines.as_deref())?;
         let cluster = database.cluster.as_ref();
         let database_url = cluster.map(|cluster| cluster.administrator_url(ports)).unwrap_or_default();
         let service_url = cluster.map(|cluster: &Cluster| cluster.service_url(ports)).unwrap_or_default();
@@ -75,20 +76,21 @@ impl Site<'_> {
             Some(folder) => folder.clone(),
             None => binaries::folder()?,
         };
-        let more = self.environment();
-        let components = vec![
+        let more = self.environment()?;
+        let mut components = vec![
             database,
             relay(
                 &binaries::program(&built, "relay")?,
                 folder,
                 ports,
                 self.unset(),
-                &self.relay_environment(plays_chat),
+                &self.relay_environment(plays_chat, &more),
             )?,
             service(&binaries::program(&built, "service")?, folder, ports, &database_url_file, &more),
             alertmanager(&self.programs.alertmanager, folder, ports)?,
             prometheus(&self.programs.prometheus.path, folder, ports)?,
         ];
+        components.extend(self.extras.components(folder, ports)?);
         Ok(Plan {
             components,
             endpoints: self.endpoints(plays_chat, database_url),
@@ -102,8 +104,8 @@ impl Site<'_> {
         let config = self.folder.config();
         let _ = fs::remove_dir_all(&config);
         let addresses = Addresses::new(self.ports);
-        for folder in ["alerts", "prometheus"] {
-            addresses.render(&repository().join(folder), &config.join(folder), &CORE)?;
+        for folder in ["alerts", "prometheus", "postgres", "otel-collector", "loki", "jaeger"] {
+            addresses.render(&repository().join(folder), &config.join(folder), &|part| self.extras.has(part))?;
         }
         std::os::unix::fs::symlink("../../secrets", config.join("alerts/secrets"))?;
         Ok(())
@@ -133,29 +135,46 @@ impl Site<'_> {
         }
     }
 
-    fn environment(&self) -> Vec<(String, OsString)> {
+    /// What service and relay are told alike.
+    fn environment(&self) -> anyhow::Result<Vec<(String, OsString)>> {
+        let mut set = Vec::new();
+        if self.extras.has("otel-collector") {
+            set.push(("LOG_DIR".to_owned(), self.folder.lines("programs")?.into()));
+            set.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), self.ports.url(Role::CollectorOtlp).into()));
+        }
         let verbosity = self.options.verbosity.iter().map(|level| ("RUST_LOG".to_owned(), level.into()));
         let more = self.options.env.iter().map(|(name, value)| (name.clone(), value.into()));
-        verbosity.chain(more).collect()
+        set.extend(verbosity.chain(more));
+        Ok(set)
     }
 
-    fn relay_environment(&self, plays_chat: bool) -> Vec<(String, OsString)> {
+    fn relay_environment(&self, plays_chat: bool, more: &[(String, OsString)]) -> Vec<(String, OsString)> {
         let mut set = Vec::new();
+        for (role, name) in [(Role::Jaeger, "PUBLIC_URL_JAEGER"), (Role::Loki, "LOKI_URL")] {
+            if self.extras.has(role.host()) {
+                set.push((name.to_owned(), self.ports.url(role).into()));
+            }
+        }
         if plays_chat {
             let file = self.folder.path().join("secrets/slack_webhook_url");
             set.push(("SLACK_WEBHOOK_URL_FILE".to_owned(), file.into_os_string()));
         }
         if self.options.chat == ChatChoice::Configured {
-            for (role, name) in [(Role::Relay, "PUBLIC_URL_RELAY"), (Role::Prometheus, "PUBLIC_URL_PROMETHEUS")] {
+            for (role, name) in [
+                (Role::Relay, "PUBLIC_URL_RELAY"),
+                (Role::Prometheus, "PUBLIC_URL_PROMETHEUS"),
+                (Role::Jaeger, "PUBLIC_URL_JAEGER"),
+            ] {
                 set.extend(self.settings.public_url(role).map(|url| (name.to_owned(), url.into())));
             }
         }
-        set.extend(self.environment());
+        set.extend_from_slice(more);
         set
     }
 
     fn endpoints(&self, plays_chat: bool, database_url: String) -> Endpoints {
         let url = |role| self.ports.url(role);
+        let optional = |role: Role| if self.extras.has(role.host()) { url(role) } else { String::new() };
         Endpoints {
             service: url(Role::Service),
             service_admin: url(Role::ServiceAdmin),
@@ -165,6 +184,8 @@ impl Site<'_> {
             alertmanager: url(Role::Alertmanager),
             chat: if plays_chat { url(Role::Chat) } else { String::new() },
             database_url,
+            loki: optional(Role::Loki),
+            jaeger: optional(Role::Jaeger),
         }
     }
 }

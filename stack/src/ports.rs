@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use crate::{folder, listener};
 
@@ -15,10 +15,12 @@ use crate::{folder, listener};
 /// was killed finds its port still free.
 const FREE: std::ops::Range<u16> = 12_000..32_000;
 const ATTEMPTS: usize = 1_000;
+const FREE_PORTS: &str = "free-ports";
 
 /// One listener of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
+    // The core comes first, up to chat.
     Service,
     ServiceAdmin,
     Relay,
@@ -27,10 +29,23 @@ pub(crate) enum Role {
     Alertmanager,
     Postgres,
     Chat,
+    Loki,
+    LokiGrpc,
+    Jaeger,
+    JaegerGrpc,
+    JaegerOtlp,
+    JaegerHealth,
+    JaegerMetrics,
+    CollectorOtlp,
+    CollectorHealth,
+    CollectorMetrics,
+    CollectorSpanMetrics,
+    PostgresExporter,
+    Load,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Service,
         Self::ServiceAdmin,
         Self::Relay,
@@ -39,76 +54,98 @@ impl Role {
         Self::Alertmanager,
         Self::Postgres,
         Self::Chat,
+        Self::Loki,
+        Self::LokiGrpc,
+        Self::Jaeger,
+        Self::JaegerGrpc,
+        Self::JaegerOtlp,
+        Self::JaegerHealth,
+        Self::JaegerMetrics,
+        Self::CollectorOtlp,
+        Self::CollectorHealth,
+        Self::CollectorMetrics,
+        Self::CollectorSpanMetrics,
+        Self::PostgresExporter,
+        Self::Load,
     ];
 
-    /// The host and port by which the configuration files know it.
-    pub(crate) fn address(self) -> (&'static str, u16) {
+    /// The part that listens and its usual port, as the configuration files know them; the flag and the variable that move it.
+    pub(crate) const fn row(self) -> (&'static str, u16, &'static str, &'static str) {
         match self {
-            Self::Service => ("service", 8080),
-            Self::ServiceAdmin => ("service", 9091),
-            Self::Relay => ("relay", 8090),
-            Self::RelayAdmin => ("relay", 8091),
-            Self::Prometheus => ("prometheus", 9090),
-            Self::Alertmanager => ("alertmanager", 9093),
-            Self::Postgres => ("postgres", 5432),
-            Self::Chat => ("chat", 8095),
+            Self::Service => ("service", 8080, "service-port", "SERVICE_PORT"),
+            Self::ServiceAdmin => ("service", 9091, "service-admin-port", "SERVICE_ADMIN_PORT"),
+            Self::Relay => ("relay", 8090, "relay-port", "RELAY_PORT"),
+            Self::RelayAdmin => ("relay", 8091, "relay-admin-port", "RELAY_ADMIN_PORT"),
+            Self::Prometheus => ("prometheus", 9090, "prometheus-port", "PROMETHEUS_PORT"),
+            Self::Alertmanager => ("alertmanager", 9093, "alertmanager-port", "ALERTMANAGER_PORT"),
+            Self::Postgres => ("postgres", 5432, "postgres-port", "POSTGRES_PORT"),
+            Self::Chat => ("chat", 8095, "chat-port", "CHAT_PORT"),
+            Self::Loki => ("loki", 3100, "loki-port", "LOKI_PORT"),
+            Self::LokiGrpc => ("loki", 9096, "loki-grpc-port", "LOKI_GRPC_PORT"),
+            Self::Jaeger => ("jaeger", 16686, "jaeger-port", "JAEGER_PORT"),
+            Self::JaegerGrpc => ("jaeger", 16685, "jaeger-grpc-port", "JAEGER_GRPC_PORT"),
+            Self::JaegerOtlp => ("jaeger", 14318, "jaeger-otlp-port", "JAEGER_OTLP_PORT"),
+            Self::JaegerHealth => ("jaeger", 13134, "jaeger-health-port", "JAEGER_HEALTH_PORT"),
+            Self::JaegerMetrics => ("jaeger", 8887, "jaeger-metrics-port", "JAEGER_METRICS_PORT"),
+            Self::CollectorOtlp => ("otel-collector", 4318, "collector-otlp-port", "COLLECTOR_OTLP_PORT"),
+            Self::CollectorHealth => ("otel-collector", 13133, "collector-health-port", "COLLECTOR_HEALTH_PORT"),
+            Self::CollectorMetrics => ("otel-collector", 8888, "collector-metrics-port", "COLLECTOR_METRICS_PORT"),
+            Self::CollectorSpanMetrics => {
+                ("otel-collector", 8889, "collector-span-metrics-port", "COLLECTOR_SPAN_METRICS_PORT")
+            }
+            Self::PostgresExporter => ("postgres-exporter", 9187, "postgres-exporter-port", "POSTGRES_EXPORTER_PORT"),
+            Self::Load => ("load", 6565, "load-port", "LOAD_PORT"),
         }
     }
 
-    /// The variable that moves it.
-    fn variable(self) -> &'static str {
-        match self {
-            Self::Service => "SERVICE_PORT",
-            Self::ServiceAdmin => "SERVICE_ADMIN_PORT",
-            Self::Relay => "RELAY_PORT",
-            Self::RelayAdmin => "RELAY_ADMIN_PORT",
-            Self::Prometheus => "PROMETHEUS_PORT",
-            Self::Alertmanager => "ALERTMANAGER_PORT",
-            Self::Postgres => "POSTGRES_PORT",
-            Self::Chat => "CHAT_PORT",
-        }
+    /// Whether every run has it.
+    pub(crate) fn is_core(self) -> bool {
+        self <= Self::Chat
+    }
+
+    /// The part that listens there.
+    pub(crate) fn host(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The variable that moves it, here and in the configuration files.
+    pub(crate) fn variable(self) -> &'static str {
+        self.row().3
     }
 }
 
 /// The ports of `up`; 0 takes a free one.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Choice {
-    #[arg(long, env = "SERVICE_PORT", default_value_t = 8080, hide_env_values = true)]
-    service_port: u16,
-    #[arg(long, env = "SERVICE_ADMIN_PORT", default_value_t = 9091, hide_env_values = true)]
-    service_admin_port: u16,
-    #[arg(long, env = "RELAY_PORT", default_value_t = 8090, hide_env_values = true)]
-    relay_port: u16,
-    #[arg(long, env = "RELAY_ADMIN_PORT", default_value_t = 8091, hide_env_values = true)]
-    relay_admin_port: u16,
-    #[arg(long, env = "PROMETHEUS_PORT", default_value_t = 9090, hide_env_values = true)]
-    prometheus_port: u16,
-    #[arg(long, env = "ALERTMANAGER_PORT", default_value_t = 9093, hide_env_values = true)]
-    alertmanager_port: u16,
-    #[arg(long, env = "POSTGRES_PORT", default_value_t = 5432, hide_env_values = true)]
-    postgres_port: u16,
-    #[arg(long, env = "CHAT_PORT", default_value_t = 8095, hide_env_values = true)]
-    chat_port: u16,
-    /// Free ports for everything, whatever the flags above say
-    #[arg(long)]
-    free_ports: bool,
+#[derive(Clone, Debug)]
+pub(crate) struct Choice(BTreeMap<Role, u16>);
+
+impl Args for Choice {
+    fn augment_args(command: Command) -> Command {
+        let ports = Role::ALL.map(|role| {
+            let (_, _, flag, variable) = role.row();
+            Arg::new(flag).long(flag).env(variable).value_parser(value_parser!(u16)).hide_env_values(true)
+        });
+        let free = Arg::new(FREE_PORTS).long(FREE_PORTS).action(ArgAction::SetTrue);
+        command.args(ports).arg(free.help("Free ports for everything, whatever the flags above say"))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-impl Choice {
-    fn port(&self, role: Role) -> u16 {
-        if self.free_ports {
-            return 0;
-        }
-        match role {
-            Role::Service => self.service_port,
-            Role::ServiceAdmin => self.service_admin_port,
-            Role::Relay => self.relay_port,
-            Role::RelayAdmin => self.relay_admin_port,
-            Role::Prometheus => self.prometheus_port,
-            Role::Alertmanager => self.alertmanager_port,
-            Role::Postgres => self.postgres_port,
-            Role::Chat => self.chat_port,
-        }
+impl FromArgMatches for Choice {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let all_free = matches.get_flag(FREE_PORTS);
+        let port = |role: Role| {
+            let (_, usual, flag, _) = role.row();
+            if all_free { 0 } else { matches.get_one(flag).copied().unwrap_or(usual) }
+        };
+        Ok(Self(Role::ALL.map(|role| (role, port(role))).into()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -127,7 +164,8 @@ impl Ports {
 
     /// The chosen ones, or a sentence for each that is taken.
     pub(crate) fn chosen(choice: &Choice, roles: &[Role]) -> anyhow::Result<Self> {
-        let wanted: Vec<_> = roles.iter().map(|role| (*role, choice.port(*role))).collect();
+        let wanted: Vec<_> =
+            roles.iter().map(|role| (*role, choice.0.get(role).copied().unwrap_or_default())).collect();
         let taken: Vec<String> = wanted
             .iter()
             .filter(|(_, port)| *port != 0 && !can_listen(*port))
@@ -160,7 +198,7 @@ impl Ports {
     }
 
     pub(crate) fn get(&self, role: Role) -> u16 {
-        self.ports.get(&role).copied().unwrap_or(role.address().1)
+        self.ports.get(&role).copied().unwrap_or(role.row().1)
     }
 
     /// `127.0.0.1:<port>`.
@@ -195,7 +233,7 @@ fn can_listen(port: u16) -> bool {
 }
 
 fn in_use(role: Role, port: u16) -> String {
-    let (name, _) = role.address();
+    let name = role.host();
     let who = listener::of(port)
         .unwrap_or_else(|| format!("a process of another user (`sudo ss -ltnp 'sport = :{port}'` names it)"));
     format!("port {port}, which {name} needs, is taken by {who}: stop that, or set {}=<another port>", role.variable())

@@ -22,7 +22,11 @@ pub(crate) struct Addresses(BTreeMap<(&'static str, u16), u16>);
 
 impl Addresses {
     pub(crate) fn new(ports: &Ports) -> Self {
-        Self(Role::ALL.map(|role| (role.address(), ports.get(role))).into())
+        let addresses = Role::ALL.map(|role| {
+            let (host, port, ..) = role.row();
+            ((host, port), ports.get(role))
+        });
+        Self(addresses.into())
     }
 
     /// `text` with local addresses. A part that this run does not have keeps its port.
@@ -38,7 +42,7 @@ impl Addresses {
     }
 
     /// Copies the configuration folder `from` to `to`. Targets of parts that do not run are left out.
-    pub(crate) fn render(&self, from: &Path, to: &Path, running: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn render(&self, from: &Path, to: &Path, runs: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
         fs::create_dir_all(to)?;
         let entries = fs::read_dir(from).with_context(|| format!("{} is missing", from.display()))?;
         for entry in entries {
@@ -48,9 +52,9 @@ impl Addresses {
             let (path, copy) = (entry.path(), to.join(name.as_ref()));
             if entry.file_type()?.is_dir() {
                 if !LEFT_OUT.contains(&name.as_ref()) {
-                    self.render(&path, &copy, running)?;
+                    self.render(&path, &copy, runs)?;
                 }
-            } else if is_wanted(&path, running) {
+            } else if is_wanted(&path, runs) {
                 let text = fs::read_to_string(&path).with_context(|| format!("{} is no text", path.display()))?;
                 fs::write(copy, self.localise(&text)?)?;
             }
@@ -60,13 +64,13 @@ impl Addresses {
 }
 
 /// Whether `path` is configuration, and none of a part that does not run.
-fn is_wanted(path: &Path, running: &[&str]) -> bool {
+fn is_wanted(path: &Path, runs: &dyn Fn(&str) -> bool) -> bool {
     let is_config = path
         .extension()
         .is_some_and(|extension| ["yml", "yaml", "tmpl", "conf"].iter().any(|known| extension == *known));
     let is_target = path.parent().is_some_and(|folder| folder.ends_with("targets"));
     let name = path.file_stem().unwrap_or_default();
-    is_config && (!is_target || running.iter().any(|part| name == *part))
+    is_config && (!is_target || name.to_str().is_some_and(runs))
 }
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn only_targets_of_running_parts_are_wanted() {
-        let wanted = |path: &str| is_wanted(Path::new(path), &["service"]);
+        let wanted = |path: &str| is_wanted(Path::new(path), &|part| part == "service");
 
         assert!(wanted("prometheus/targets/service.yml"));
         assert!(!wanted("prometheus/targets/loki.yml"));

@@ -9,6 +9,7 @@ use crate::{
     binaries, chat,
     chat::Chat,
     config::Settings,
+    extras::Extras,
     folder::{self, Folder},
     handle::{Endpoints, Options},
     ledger,
@@ -26,6 +27,7 @@ pub(crate) struct Stack {
     pub(crate) endpoints: Endpoints,
     pub(crate) escalates: bool,
     pub(crate) programs: Programs,
+    pub(crate) extras: Extras,
     /// Told when somebody else asks it to stop.
     pub(crate) stop_wanted: Notify,
     pub(crate) folder: Folder,
@@ -57,9 +59,11 @@ impl Stack {
         if kept.as_ref().is_some_and(|kept| kept.fresh) {
             folder.clear()?;
         }
+        let extras = if options.extras { Extras::find(settings).await } else { Extras::default() };
+        let roles: Vec<_> = Role::ALL.into_iter().filter(|role| role.is_core() || extras.has(role.host())).collect();
         let ports = match &kept {
-            Some(kept) => Ports::chosen(kept.ports, &Role::ALL)?,
-            None => Ports::free(&Role::ALL)?,
+            Some(kept) => Ports::chosen(kept.ports, &roles)?,
+            None => Ports::free(&roles)?,
         };
         let build = async {
             if options.build && options.binaries.is_none() {
@@ -68,7 +72,7 @@ impl Stack {
             anyhow::Ok(())
         };
         let (programs, ()) = tokio::try_join!(Programs::find(settings, say), build)?;
-        let site = Site { settings, options, folder: &folder, ports: &ports, programs: &programs };
+        let site = Site { settings, options, folder: &folder, ports: &ports, programs: &programs, extras: &extras };
         let Plan { components, endpoints, plays_chat, escalates } = site.plan().await?;
         let chat = if plays_chat {
             let address: SocketAddr = ports.local(Role::Chat).parse()?;
@@ -82,6 +86,7 @@ impl Stack {
             endpoints,
             escalates,
             programs,
+            extras,
             stop_wanted: Notify::new(),
             folder,
             _ports: ports,

@@ -76,7 +76,8 @@ impl Supervisor {
         let (ready, _) = watch::channel(BTreeSet::new());
         try_join_all(self.parts.iter().map(|part| async {
             let component = &part.keeper.component;
-            ready.subscribe().wait_for(|names| component.needs.iter().all(|need| names.contains(need))).await?;
+            let is_met = |names: &BTreeSet<&str>, need: &&str| names.contains(need) || self.part(need).is_err();
+            ready.subscribe().wait_for(|names| component.needs.iter().all(|need| is_met(names, need))).await?;
             let begun = Instant::now();
             part.keeper.start().await?;
             part.look().await;
@@ -174,7 +175,7 @@ impl Part {
             trouble: health.trouble,
             last_error: if healthy { None } else { logs::last_error(&self.keeper.log) },
             log: self.keeper.log.clone(),
-            advice: self.keeper.component.meaning.to_owned(),
+            advice: self.keeper.component.advice(),
         }
     }
 }

@@ -1,9 +1,5 @@
 //! Alertmanager: groups alerts, mutes symptoms, tells the relay.
 
-use std::time::Duration;
-
-use nix::sys::signal::Signal;
-
 use super::{Component, Launch, Probe};
 use crate::{
     folder::Folder,
@@ -24,16 +20,9 @@ pub(crate) fn alertmanager(found: &Found, folder: &Folder, ports: &Ports) -> any
         "--cluster.listen-address=".to_owned(),
     ];
     let (program, arguments) = templates::provide(&found.path, arguments.map(Into::into).to_vec())?;
-    Ok(Component {
-        name: "alertmanager",
-        needs: &["relay"],
-        meaning: "alerts are raised but reach neither relay nor chat: see its log; `make down`, then `make up` starts it anew",
-        // It looks for the files of `url_file` in the folder it runs in.
-        launch: Launch { program, arguments, folder: config, ..Launch::default() },
-        cluster: None,
-        ready: Probe::Http(format!("{url}/-/ready")),
-        patience: Duration::from_secs(30),
-        stop: Signal::SIGTERM,
-        restarts: false,
-    })
+    let meaning = "alerts are raised but reach neither relay nor chat";
+    // It looks for the files of `url_file` in the folder it runs in.
+    let launch = Launch { program, arguments, folder: config, ..Launch::default() };
+    let ready = Probe::Http(format!("{url}/-/ready"));
+    Ok(Component { needs: &["relay"], ..Component::new("alertmanager", meaning, launch, ready) })
 }

@@ -1,10 +1,12 @@
 //! What a component is to the runner; one file for each says how it is started, asked and stopped.
 
 mod alertmanager;
+mod around;
 mod postgres;
 mod prometheus;
 mod relay;
 mod service;
+mod telemetry;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -12,18 +14,20 @@ use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 pub(crate) use alertmanager::alertmanager;
+pub(crate) use around::{load, postgres_exporter};
 pub(crate) use postgres::{Cluster, postgres};
 pub(crate) use prometheus::prometheus;
 pub(crate) use relay::{CHATS, relay};
 pub(crate) use service::service;
+pub(crate) use telemetry::{collector, jaeger, loki};
 
 /// A part of the stack: one process and what it starts itself.
 #[derive(Debug)]
 pub(crate) struct Component {
     pub(crate) name: &'static str,
-    /// These must be ready before it starts.
+    /// Those of these that are part of the run must be ready before it starts, and stop after it.
     pub(crate) needs: &'static [&'static str],
-    /// What its failure means, and what to do.
+    /// What its failure means.
     pub(crate) meaning: &'static str,
     pub(crate) launch: Launch,
     /// What has to be made before its first start.
@@ -35,6 +39,30 @@ pub(crate) struct Component {
     pub(crate) stop: Signal,
     /// Whether it is started again after a crash.
     pub(crate) restarts: bool,
+}
+
+impl Component {
+    /// What its failure means, and what to do.
+    pub(crate) fn advice(&self) -> String {
+        let anew = if self.restarts { "" } else { "; `make down`, then `make up` starts it anew" };
+        format!("{}: see its log{anew}", self.meaning)
+    }
+
+    /// As most are: it needs nobody, is asked to stop by SIGTERM, and stays down after a crash.
+    fn new(name: &'static str, meaning: &'static str, launch: Launch, ready: Probe) -> Self {
+        let patience = Duration::from_secs(30);
+        Self {
+            name,
+            needs: &[],
+            meaning,
+            launch,
+            cluster: None,
+            ready,
+            patience,
+            stop: Signal::SIGTERM,
+            restarts: false,
+        }
+    }
 }
 
 /// A command line with its surroundings.

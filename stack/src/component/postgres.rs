@@ -21,6 +21,8 @@ use crate::{
 
 /// The service's role, and the name of its database.
 pub(crate) const SERVICE: &str = "orders";
+/// Reads statistics and nothing else.
+const EXPORTER: &str = "exporter";
 const ADMINISTRATOR: &str = "postgres";
 
 /// The files of one database server, and how they are made.
@@ -33,15 +35,18 @@ pub(crate) struct Cluster {
     durable: bool,
     administrator_password: String,
     service_password: String,
+    exporter_password: String,
 }
 
-/// `durable` is for data that is kept; what is thrown away anyway need not reach the disk.
+/// `durable` is for data that is kept; what is thrown away anyway need not reach the disk. `lines` is the folder where the
+/// collector expects its lines; without one they go to its output.
 pub(crate) fn postgres(
     found: &Found,
     identity: Identity,
     folder: &Folder,
     ports: &Ports,
     durable: bool,
+    lines: Option<&Path>,
 ) -> anyhow::Result<Component> {
     let bin = found.path.parent().context("the program has no folder")?.to_owned();
     let data = folder.data("postgres")?;
@@ -53,6 +58,7 @@ pub(crate) fn postgres(
         durable,
         administrator_password: folder.random_secret("postgres_password")?,
         service_password: folder.random_secret("database_password")?,
+        exporter_password: folder.random_secret("exporter_password")?,
     };
     let port = ports.get(Role::Postgres);
     let mut settings = vec![
@@ -65,22 +71,31 @@ pub(crate) fn postgres(
     if !durable {
         settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"].map(str::to_owned));
     }
+    if let Some(lines) = lines {
+        identity.give(lines)?;
+        let file = folder.config().join("postgres/postgresql.conf");
+        // A file outside the data folder would look for all others beside itself.
+        settings.extend([
+            format!("config_file={}", file.display()),
+            format!("data_directory={}", data.display()),
+            format!("hba_file={}", data.join("pg_hba.conf").display()),
+            format!("ident_file={}", data.join("pg_ident.conf").display()),
+            format!("log_directory={}", lines.display()),
+        ]);
+    }
     let mut arguments = vec!["-D".into(), data.into_os_string()];
     for setting in settings {
         arguments.extend(["-c".into(), setting.into()]);
     }
     let (program, arguments) = identity.wrap(&found.path, arguments);
+    let meaning = "orders can be neither read nor written";
+    let launch = Launch { program, arguments, folder: folder.path().to_owned(), ..Launch::default() };
     Ok(Component {
-        name: "postgres",
-        needs: &[],
-        meaning: "orders can be neither read nor written: see its log; `make down`, then `make up` starts it anew",
-        launch: Launch { program, arguments, folder: folder.path().to_owned(), ..Launch::default() },
         cluster: Some(cluster),
-        ready: Probe::Postgres { program: bin.join("pg_isready"), port },
         patience: Duration::from_mins(1),
         // SIGTERM would wait for every client.
         stop: Signal::SIGINT,
-        restarts: false,
+        ..Component::new("postgres", meaning, launch, Probe::Postgres { program: bin.join("pg_isready"), port })
     })
 }
 
@@ -121,8 +136,9 @@ impl Cluster {
         self.run("initdb", &arguments, "").await?;
         let statements = format!(
             "ALTER ROLE {ADMINISTRATOR} PASSWORD '{}'\nCREATE ROLE {SERVICE} LOGIN PASSWORD '{}'\n\
-             CREATE DATABASE {SERVICE} OWNER {SERVICE}\n",
-            self.administrator_password, self.service_password
+             CREATE DATABASE {SERVICE} OWNER {SERVICE}\n\
+             CREATE ROLE {EXPORTER} LOGIN PASSWORD '{}' IN ROLE pg_monitor\n",
+            self.administrator_password, self.service_password, self.exporter_password
         );
         let single = ["--single", "-D", &folder, "-c", "log_min_messages=error", ADMINISTRATOR];
         self.run("postgres", &single, &statements).await?;

@@ -2,8 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use nix::sys::signal::Signal;
-
 use super::{Component, Launch, Probe};
 use crate::{
     folder::Folder,
@@ -26,22 +24,18 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         // By default it repeats an alert only every minute: a restarted Alertmanager would not know it for so long.
         "--rules.alert.resend-delay=15s".to_owned(),
     ];
+    let meaning = "nothing is measured and no alert can be raised";
+    let launch = Launch {
+        program: program.to_owned(),
+        arguments: arguments.map(Into::into).to_vec(),
+        folder: config,
+        ..Launch::default()
+    };
     Ok(Component {
-        name: "prometheus",
         // An alert that Alertmanager misses is sent again only after the resend delay, and a
         // service that does not listen yet would be reported.
         needs: &["alertmanager", "service"],
-        meaning: "nothing is measured and no alert can be raised: see its log; `make down`, then `make up` starts it anew",
-        launch: Launch {
-            program: program.to_owned(),
-            arguments: arguments.map(Into::into).to_vec(),
-            folder: config,
-            ..Launch::default()
-        },
-        cluster: None,
-        ready: Probe::Http(format!("{url}/-/ready")),
         patience: Duration::from_mins(1),
-        stop: Signal::SIGTERM,
-        restarts: false,
+        ..Component::new("prometheus", meaning, launch, Probe::Http(format!("{url}/-/ready")))
     })
 }

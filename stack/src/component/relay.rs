@@ -1,8 +1,6 @@
 //! The relay: carries alerts to chat, keeps the inbox.
 
-use std::{ffi::OsString, path::Path, time::Duration};
-
-use nix::sys::signal::Signal;
+use std::{ffi::OsString, path::Path};
 
 use super::{Component, Launch, Probe};
 use crate::{
@@ -36,24 +34,14 @@ pub(crate) fn relay(
         ("PUBLIC_URL_RELAY".to_owned(), ports.url(Role::Relay).into()),
         ("PUBLIC_URL_PROMETHEUS".to_owned(), ports.url(Role::Prometheus).into()),
         ("PROMETHEUS_URL".to_owned(), ports.url(Role::Prometheus).into()),
+        ("ALERTMANAGER_URL".to_owned(), ports.url(Role::Alertmanager).into()),
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
     ];
     set.extend_from_slice(more);
-    Ok(Component {
-        name: "relay",
-        needs: &[],
-        meaning: "alerts do not reach chat, only the bypass is left: see its log",
-        launch: Launch {
-            program: program.to_owned(),
-            set,
-            unset,
-            folder: folder.path().to_owned(),
-            ..Launch::default()
-        },
-        cluster: None,
-        ready: Probe::Http(format!("{}/health/ready", ports.url(Role::RelayAdmin))),
-        patience: Duration::from_secs(30),
-        stop: Signal::SIGTERM,
-        restarts: true,
-    })
+    let meaning = "alerts do not reach chat, only the bypass is left";
+    let launch =
+        Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() };
+    let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::RelayAdmin)));
+    let needs = &["otel-collector"];
+    Ok(Component { needs, restarts: true, ..Component::new("relay", meaning, launch, ready) })
 }

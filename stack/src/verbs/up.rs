@@ -18,7 +18,7 @@ use crate::{
     control::{self, Request},
     handle::{ChatChoice, Options},
     ports::Choice,
-    programs::Found,
+    programs::Program,
     stack::{Kept, Stack},
     terminal::{Interruption, complain, say},
 };
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Throw the data of earlier runs away
     #[arg(long)]
     fresh: bool,
+    /// Only what it takes to tell people: no Loki, no Jaeger, no traffic
+    #[arg(long)]
+    core: bool,
     /// Return when everything is ready; `down` stops it
     #[arg(long)]
     detach: bool,
@@ -43,7 +46,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let begun = Instant::now();
     let mut interruption = Interruption::listen()?;
-    let options = Options { chat: ChatChoice::Configured, ..Options::default() };
+    let options = Options { chat: ChatChoice::Configured, extras: !args.core, ..Options::default() };
     let kept = Kept { ports: &args.ports, fresh: args.fresh };
     let tell = |line: String| say(&line);
     let stack = tokio::select! {
@@ -52,7 +55,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     introduce(&stack);
     let ready = |name: &str, took: Duration| {
-        say(&format!("  ready  {name:<13}{:>5.1} s", took.as_secs_f64()));
+        say(&format!("  ready  {name:<17}{:>5.1} s", took.as_secs_f64()));
     };
     tokio::select! {
         started = stack.start(&ready) => started?,
@@ -84,14 +87,18 @@ async fn stop(stack: &Stack) -> anyhow::Result<ExitCode> {
 
 fn introduce(stack: &Stack) {
     let programs = &stack.programs;
-    for (name, Found { path, version: (major, minor), source }) in [
-        ("PostgreSQL", &programs.postgres),
-        ("Prometheus", &programs.prometheus),
-        ("Alertmanager", &programs.alertmanager),
-    ] {
-        say(&format!("  found  {name} {major}.{minor} ({source}: {})", path.display()));
+    let core = [
+        (Program::Postgres, &programs.postgres),
+        (Program::Prometheus, &programs.prometheus),
+        (Program::Alertmanager, &programs.alertmanager),
+    ];
+    let extras = stack.extras.found.iter().map(|(_, program, found)| (*program, found));
+    for (program, found) in core.into_iter().chain(extras) {
+        say(&format!("  found  {}", found.describe(program)));
     }
-    say("  Without Loki, Jaeger, collector and Grafana: no log search, no traces, no dashboards.");
+    for missed in &stack.extras.missed {
+        say(&format!("  {missed}"));
+    }
 }
 
 fn show_links(stack: &Stack, took: Duration) {
@@ -104,6 +111,9 @@ fn show_links(stack: &Stack, took: Duration) {
     }
     say(&format!("  Prometheus     {}", links.prometheus));
     say(&format!("  Alertmanager   {}", links.alertmanager));
+    if !links.jaeger.is_empty() {
+        say(&format!("  Jaeger         {}", links.jaeger));
+    }
     if !stack.escalates {
         say("\nThe bypass reaches nobody: set ESCALATION_URL to hear of alerts that the relay could not deliver.");
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let found = programs::find(&settings, Program::Postgres, &tell).await?;
     let folder = Folder::temporary()?;
     let ports = Ports::free(&[Role::Postgres])?;
-    let database = postgres(&found, Identity::unprivileged().await?, &folder, &ports, false)?;
+    let database = postgres(&found, Identity::unprivileged().await?, &folder, &ports, false, None)?;
     let url = database.cluster.as_ref().map(|cluster: &Cluster| cluster.url(&ports)).unwrap_or_default();
     let supervisor = Supervisor::new(vec![database], &folder)?;
     let status = serve(&supervisor, &args.command, &url).await;

@@ -95,7 +95,7 @@ async fn doctor_names_the_broken_part_and_what_to_do() {
     send(up.processes()["postgres"], Signal::SIGKILL);
     eventually("postgres is called unhealthy", async || {
         let (healthy, diagnosis) = run(up.state.path(), &["doctor"]).await;
-        !healthy && diagnosis.lines().any(|line| line.starts_with("postgres      UNHEALTHY since"))
+        !healthy && diagnosis.lines().any(|line| line.starts_with("postgres ") && line.contains("UNHEALTHY since"))
     })
     .await;
 
@@ -111,7 +111,7 @@ async fn a_second_up_in_the_same_folder_is_refused() {
     let _machine = machine::shared().await;
     let up = Up::start(&[]).await;
 
-    let (succeeded, said) = run(up.state.path(), &["up", "--free-ports"]).await;
+    let (succeeded, said) = run(up.state.path(), &["up", "--core", "--free-ports"]).await;
 
     assert!(!succeeded && said.contains("a stack is up already") && said.contains("down"), "{said}");
     up.end(Signal::SIGINT).await;
@@ -123,7 +123,7 @@ async fn a_taken_port_is_named_with_who_has_it_and_what_moves_it() {
     let state = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let mut up = stack(state.path(), &["up"]);
+    let mut up = stack(state.path(), &["up", "--core"]);
     for variable in ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "ALERTMANAGER", "POSTGRES", "CHAT"] {
         up.env(format!("{variable}_PORT"), "0");
     }
@@ -144,7 +144,7 @@ async fn two_parts_cannot_have_one_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port().to_string()
     };
-    let mut up = stack(state.path(), &["up"]);
+    let mut up = stack(state.path(), &["up", "--core"]);
     for variable in ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES"] {
         up.env(format!("{variable}_PORT"), "0");
     }
@@ -175,7 +175,7 @@ async fn a_component_that_does_not_start_is_shown_with_its_last_lines_and_stops_
     fs::create_dir_all(state.path().join("data")).unwrap();
     fs::write(state.path().join("data/relay"), "not a folder").unwrap();
 
-    let (succeeded, said) = run(state.path(), &["up", "--free-ports"]).await;
+    let (succeeded, said) = run(state.path(), &["up", "--core", "--free-ports"]).await;
 
     assert!(!succeeded && said.contains("relay ended with") && said.contains("RELAY_DATA_DIR"), "{said}");
     assert!(!anything_uses(state.path()));
@@ -189,7 +189,7 @@ async fn data_of_another_postgres_stops_the_start() {
     fs::create_dir_all(&data).unwrap();
     fs::write(data.join("PG_VERSION"), "9.6\n").unwrap();
 
-    let (succeeded, said) = run(state.path(), &["up", "--free-ports"]).await;
+    let (succeeded, said) = run(state.path(), &["up", "--core", "--free-ports"]).await;
 
     assert!(!succeeded && said.contains("was written by PostgreSQL 9.6") && said.contains("--fresh"), "{said}");
     assert!(!anything_uses(state.path()));
@@ -212,7 +212,7 @@ async fn in_the_background_it_runs_until_down() {
     let _machine = machine::shared().await;
     let state = tempfile::tempdir().unwrap();
 
-    let (succeeded, said) = run(state.path(), &["up", "--free-ports", "--fresh", "--detach"]).await;
+    let (succeeded, said) = run(state.path(), &["up", "--core", "--free-ports", "--fresh", "--detach"]).await;
     assert!(succeeded && said.contains("`stack down` stops it."), "{said}");
     let (healthy, diagnosis) = run(state.path(), &["doctor"]).await;
     assert!(healthy, "{diagnosis}");

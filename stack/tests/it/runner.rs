@@ -52,7 +52,7 @@ impl Up {
 
     /// Starts it, and returns when it has shown its links.
     pub(crate) async fn start_in(state: TempDir, arguments: &[&str]) -> Self {
-        let arguments = [&["up", "--free-ports"], arguments].concat();
+        let arguments = [&["up", "--core", "--free-ports"], arguments].concat();
         let mut child = stack(state.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut up = Self { child, output, said: String::new(), state };
