@@ -187,6 +187,8 @@ impl From<sqlx::Error> for ApiError {
         match (&error, code.as_deref()) {
             (sqlx::Error::RowNotFound, _) => Self::NotFound,
             (sqlx::Error::PoolTimedOut, _) | (_, Some("53300")) => Self::PoolExhausted(error),
+            // Cancelled by statement_timeout, or by lock_timeout.
+            (_, Some("57014" | "55P03")) => Self::TimedOut,
             (_, Some("25006" | "53100")) => Self::DatabaseReadOnly(error),
             _ if database::is_lost(&error) => Self::DatabaseDown(error.to_string()),
             _ => Self::Internal(error),

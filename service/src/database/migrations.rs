@@ -26,8 +26,10 @@ fn migrator() -> Migrator {
 /// Applies what is missing. Only one process does so at a time: sqlx holds an advisory lock meanwhile.
 async fn apply(options: &PgConnectOptions) -> Result<(), MigrateError> {
     let mut connection = PgConnection::connect_with(options).await?;
-    // Else Postgres notes each time that sqlx's own table is there already.
-    sqlx::raw_sql("set client_min_messages = warning").execute(&mut connection).await?;
+    // Else Postgres notes each time that sqlx's own table is there already. A migration may take its
+    // time; but while it waits for a lock, everybody behind it waits too.
+    let session = "set client_min_messages = warning; set statement_timeout = 0; set lock_timeout = '3s'";
+    sqlx::raw_sql(session).execute(&mut connection).await?;
     migrator().run(&mut connection).await?;
     connection.close().await?;
     Ok(())

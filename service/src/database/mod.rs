@@ -33,9 +33,11 @@ pub struct Settings {
 impl Settings {
     /// What the configuration says about the database.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let connect = config.connect_options()?;
+        // A request that has timed out leaves its statement behind: the server ends that too.
+        let limit = format!("{}ms", config.request_timeout.as_millis());
+        let connect = config.connect_options()?.application_name(crate::SERVICE.name);
         Ok(Self {
-            connect: connect.application_name(crate::SERVICE.name),
+            connect: connect.options([("statement_timeout", &limit), ("lock_timeout", &limit)]),
             max_connections: config.database_max_connections,
             acquire_timeout: config.database_acquire_timeout,
         })

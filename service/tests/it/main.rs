@@ -13,6 +13,8 @@ mod access;
 mod admin;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
+/// Migrations that would hold everybody up are refused.
+mod migrations;
 /// The same order sent again, and histories of many at a time.
 mod once;
 /// What each endpoint does.
