@@ -13,9 +13,11 @@ mod access;
 mod admin;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
+/// Random histories of many requests at a time, against a model.
+mod histories;
 /// Migrations that would hold everybody up are refused.
 mod migrations;
-/// The same order sent again, and histories of many at a time.
+/// The same order sent again.
 mod once;
 /// What each endpoint does.
 mod orders;

@@ -1,4 +1,4 @@
-//! The same order sent again, and random histories of many requests at a time, held against a model.
+//! The same order sent again: one order, and one answer.
 
 use actix_web::http::StatusCode;
 use serde_json::json;
