@@ -82,6 +82,8 @@ impl Launch {
         for name in &self.unset {
             command.env_remove(name);
         }
+        // A start that fails is told by its last lines, which a backtrace would fill.
+        command.env("RUST_BACKTRACE", "0");
         command.envs(self.set.iter().map(|(name, value)| (name, value)));
         command
     }
