@@ -1,52 +1,10 @@
 //! What the relay finds out for itself: ends that are none, alerts it was not told of, gaps, silence.
-use std::sync::{Arc, Mutex};
-
-use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use super::chat::{Chat, OK};
+use super::monitoring::Monitoring;
 use super::support::{Setup, TOKEN, firing, resolved, until};
-
-/// Answers as Prometheus and Alertmanager do, path by path; 503 where nothing is set.
-#[derive(Clone, Default)]
-struct Monitoring {
-    answers: Arc<Mutex<Vec<(&'static str, Value)>>>,
-    url: String,
-}
-
-impl Monitoring {
-    fn start() -> Self {
-        let mut monitoring = Self::default();
-        let shared = web::Data::new(monitoring.clone());
-        let server = HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(answer)));
-        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-        monitoring.url = format!("http://{}", server.addrs()[0]);
-        observability::spawn(server.run());
-        monitoring
-    }
-
-    fn set(&self, path: &'static str, answer: Value) {
-        let mut answers = self.answers.lock().unwrap();
-        answers.retain(|(known, _)| *known != path);
-        answers.push((path, answer));
-    }
-
-    /// Prometheus lives, and these alerts fire.
-    fn fires(&self, labels: &[Value]) {
-        let alerts: Vec<Value> = labels.iter().map(|labels| json!({ "labels": labels, "state": "firing" })).collect();
-        self.set("/api/v1/query", json!({ "data": { "result": [{ "value": [1, "0.5"] }] } }));
-        self.set("/api/v1/alerts", json!({ "data": { "alerts": alerts } }));
-    }
-}
-
-async fn answer(monitoring: web::Data<Monitoring>, request: actix_web::HttpRequest) -> HttpResponse {
-    let answers = monitoring.answers.lock().unwrap();
-    answers
-        .iter()
-        .find(|(path, _)| *path == request.path())
-        .map_or_else(|| HttpResponse::ServiceUnavailable().finish(), |(_, answer)| HttpResponse::Ok().json(answer))
-}
 
 fn setup(chat: &Chat) -> (Setup, Monitoring) {
     let monitoring = Monitoring::start();
@@ -64,7 +22,7 @@ async fn a_resolved_that_comes_because_prometheus_died_is_no_green() {
     let relay = setup.start().await;
     relay.notify(&firing()).await;
     chat.accepted(1).await;
-    monitoring.answers.lock().unwrap().clear();
+    monitoring.die();
     relay.notify(&resolved()).await;
     let messages = chat.accepted(2).await;
     assert!(messages[1].contains("LOST SIGHT OF") && !messages[1].contains("RESOLVED"), "{messages:?}");

@@ -24,6 +24,8 @@ mod inbox;
 mod intake;
 /// What monitoring reads about the relay.
 mod metrics;
+/// A local server that answers as Prometheus and Alertmanager do.
+mod monitoring;
 /// An outage that the chat did not live to see, and restarts in the middle.
 mod outage;
 /// Who hears what and when.
