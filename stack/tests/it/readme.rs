@@ -32,6 +32,8 @@ fn commands() -> Vec<String> {
 
 struct Shell {
     state: tempfile::TempDir,
+    /// The variables that move ports, all of them.
+    ports: Vec<String>,
     up: Option<(Child, String)>,
 }
 
@@ -40,10 +42,8 @@ impl Shell {
         let mut command = Command::new("bash");
         command.args(["-euo", "pipefail", "-c", line]).current_dir(repository());
         command.env("LOOKOUT_STATE", self.state.path()).stdin(Stdio::null()).kill_on_drop(true);
-        for part in
-            ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES", "CHAT"]
-        {
-            command.env(format!("{part}_PORT"), "0");
+        for port in &self.ports {
+            command.env(port, "0");
         }
         command
     }
@@ -82,7 +82,12 @@ impl Shell {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_readme_does_what_it_says() {
     let _machine = machine::alone().await;
-    let mut shell = Shell { state: tempfile::tempdir().unwrap(), up: None };
+    let help = Command::new(env!("CARGO_BIN_EXE_stack")).args(["up", "--help"]).output().await.unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let variable = Regex::new(r"\[env: (\w+_PORT)").unwrap();
+    let ports: Vec<_> = variable.captures_iter(&help).map(|found| found[1].to_owned()).collect();
+    assert!(ports.len() > 8, "{help}");
+    let mut shell = Shell { state: tempfile::tempdir().unwrap(), ports, up: None };
     let commands = commands();
     for line in &commands {
         if RUN_BY_CI.contains(&line.as_str()) {
