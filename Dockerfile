@@ -26,8 +26,8 @@ for package in service alerts/relay stack; do
     echo 'fn main() {}' >"$package/src/main.rs"
 done
 cargo build --locked --release --package service --package relay
-# Sources are older than these builds, and would be taken for built.
-cargo clean --release --package observability --package service --package relay
+# What was built of the empty programs has to be forgotten: it is newer than the sources, and would be taken for theirs.
+rm -r target/*/release/.fingerprint/observability-* target/*/release/.fingerprint/service-* target/*/release/.fingerprint/relay-*
 sh
 
 # What both use. VERSION labels the images, and must not say another thing than the programs.
