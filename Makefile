@@ -3,6 +3,8 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 NAME ?= db_down
+SEED ?= 7
+MINUTES ?= 2
 STACK := cargo run --quiet --package stack --
 
 .PHONY: help
@@ -39,6 +41,10 @@ lint: ## formatting, lints, docs, one opentelemetry, licences
 .PHONY: sqlx-prepare
 sqlx-prepare: ## write service/.sqlx again, after a change of SQL
 	@$(STACK) with-postgres -- service/prepare-sqlx.sh
+
+.PHONY: chaos
+chaos: ## storm against the relay: SEED=7 MINUTES=2
+	@SEED=$(SEED) MINUTES=$(MINUTES) cargo test --package relay --test chaos
 
 .PHONY: nightly nightly-drills
 nightly: nightly-drills ## what takes longer: each part runs alone
