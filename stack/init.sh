@@ -25,6 +25,7 @@ keep $POSTGRES postgres/postgres_password "$(random)"
 keep $POSTGRES postgres/orders_password "$(random)"
 keep $POSTGRES postgres/exporter_password "$(random)"
 keep $RELAY relay/relay_token "$(random)"
+keep $RELAY relay/relay_sign_in_token "$(random)"
 keep $GRAFANA grafana/grafana_secret_key "$(random)"
 
 put $SERVICE service/database_url "postgres://orders:$(cat postgres/orders_password)@postgres:5432/orders"
@@ -37,6 +38,7 @@ put $RELAY relay/mattermost_webhook_url "$MATTERMOST_WEBHOOK_URL"
 put $RELAY relay/rocketchat_webhook_url "$ROCKETCHAT_WEBHOOK_URL"
 put $RELAY relay/discord_webhook_url "$DISCORD_WEBHOOK_URL"
 put $RELAY relay/webhook_url "$WEBHOOK_URL"
+put $RELAY relay/heartbeat_url "$HEARTBEAT_URL"
 
 chown $RELAY:0 /data/relay
 chown $JAEGER:0 /data/jaeger
