@@ -29,6 +29,7 @@ pub mod cli;
 pub mod drills;
 pub mod http;
 pub mod load;
+pub mod signals;
 pub mod timeline;
 
 pub use extras::missing;

@@ -6,6 +6,8 @@
     reason = "clippy knows a test by its attribute, and takes what tests share for production code"
 )]
 
+// One request, found in every signal, and from each signal in the next.
+mod acceptance;
 // The chat player answers as Slack does, and fails as chats fail.
 mod chat;
 // Rules, tests, routes, runbooks and code name the same things.

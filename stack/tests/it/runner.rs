@@ -120,10 +120,15 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 }
 
 /// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    eventually_within(Duration::from_secs(30), what, condition).await;
+}
+
+/// Waits until `condition` holds, for what takes long.
+pub(crate) async fn eventually_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !condition().await {
-        assert!(Instant::now() < deadline, "still not after 30 s: {what}");
+        assert!(Instant::now() < deadline, "still not after {} s: {what}", patience.as_secs());
         sleep(Duration::from_millis(20)).await;
     }
 }
