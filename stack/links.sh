@@ -24,4 +24,4 @@ fi
 if [ -z "$BYPASS" ]; then
     echo 'ESCALATION_URL is not set: when the relay itself fails, nobody is told. See .env.example.'
 fi
-echo 'Lines of a part: docker compose logs -f service'
+echo 'Lines of a part: docker compose logs -f service    Stop everything: docker compose down'
