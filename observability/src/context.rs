@@ -1,20 +1,25 @@
 //! The request's context. The span is the MDC: what is put here stands on every later line of the
 //! request, in nested spans and spawned tasks too.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use opentelemetry::trace::{SpanId, TraceId};
 use serde_json::Value;
-use tracing::Span;
-use tracing_subscriber::registry::{LookupSpan as _, Registry};
+use tracing::span::Id;
 
 use crate::hex::Hex;
 use crate::propagation::Parent;
+use crate::subscriber;
 use crate::traces::new_span_id;
 
 /// Keys that a line sets itself. They win over context keys of the same name.
 pub(crate) const RESERVED: [&str; 10] =
     ["timestamp", "level", "message", "service", "version", "env", "target", "request_id", "trace_id", "span_id"];
+
+/// Keys that a closing line sets itself. A context field of the same name would be a second one.
+const CLOSING: [&str; 6] =
+    ["http.request.method", "http.route", "http.response.status_code", "duration_ms", "failure_type", "cause"];
 
 /// Most fields a request can carry: a loop that puts must not grow a line without bound.
 const MAX_FIELDS: usize = 32;
@@ -33,6 +38,8 @@ pub(crate) struct Request {
     /// The caller's, where it sent one; else the trace id serves.
     own_request_id: Option<Box<str>>,
     fields: Mutex<Vec<(&'static str, Value)>>,
+    /// The tracing span, where somebody has asked for it.
+    pub(crate) span: OnceLock<Id>,
 }
 
 /// The id of a span below the root, known before OpenTelemetry starts it.
@@ -53,6 +60,7 @@ impl Request {
             baggage: None,
             own_request_id: own_request_id.map(Into::into),
             fields: Mutex::default(),
+            span: OnceLock::new(),
         }
     }
 
@@ -66,7 +74,7 @@ impl Request {
     }
 
     pub(crate) fn put(&self, key: &'static str, value: Value) {
-        if RESERVED.contains(&key) {
+        if RESERVED.contains(&key) || CLOSING.contains(&key) {
             return;
         }
         let mut fields = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,13 +145,32 @@ pub(crate) fn current() -> Option<Arc<Request>> {
     current_with_child().map(|(request, _)| request)
 }
 
+/// Of the innermost span; else of the request this thread works on.
 fn current_with_child() -> Option<(Arc<Request>, Option<ChildId>)> {
-    Span::current()
-        .with_subscriber(|(id, dispatch)| {
-            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-            let extensions = span.extensions();
-            let request = extensions.get::<Arc<Request>>().map(Arc::clone)?;
-            Some((request, extensions.get::<ChildId>().copied()))
-        })
-        .flatten()
+    subscriber::innermost().or_else(|| Some((at_work()?, None)))
+}
+
+thread_local! {
+    static AT_WORK: RefCell<Option<Arc<Request>>> = const { RefCell::new(None) };
+}
+
+/// Makes `request` the one this thread works on, until the guard is dropped. A request that nobody has
+/// asked a span of costs no more than this.
+pub(crate) fn work_on(request: &Arc<Request>) -> AtWork {
+    AtWork(AT_WORK.replace(Some(Arc::clone(request))))
+}
+
+/// Holds what this thread worked on before.
+pub(crate) struct AtWork(Option<Arc<Request>>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.set(self.0.take());
+    }
+}
+
+/// The request this thread works on.
+pub(crate) fn at_work() -> Option<Arc<Request>> {
+    // At the end of a thread there may be lines, but no more requests.
+    AT_WORK.try_with(|request| request.borrow().clone()).ok().flatten()
 }

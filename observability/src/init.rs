@@ -2,17 +2,17 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use tracing_log::LogTracer;
 
-use crate::layer::{self, Core};
+use crate::layer::Core;
 use crate::line::Identity;
-use crate::metrics::{self, Metric, Report};
+use crate::metrics::{self, Metric, Report, intern};
 use crate::settings::Settings;
 use crate::traces::{Sampling, Spans};
 use crate::writer::{Output, Writer};
-use crate::{client, logs, panics};
+use crate::{client, logs, panics, subscriber, volumes};
 
 /// Who reports: the `service` of lines, spans and alerts, and which build it is.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,20 @@ pub struct Service {
     pub version: &'static str,
     /// The commit it was built from, or `unknown`.
     pub revision: &'static str,
+}
+
+impl Service {
+    /// Version and revision as the deployment has them, in OpenTelemetry's `key=value` pairs.
+    fn deployed_as(mut self, attributes: &str) -> Self {
+        for (key, value) in attributes.split(',').filter_map(|pair| pair.split_once('=')) {
+            match key.trim() {
+                "service.version" => self.version = intern("version", value.trim()),
+                "vcs.ref.head.revision" => self.revision = intern("revision", value.trim()),
+                _ => {}
+            }
+        }
+        self
+    }
 }
 
 /// Why telemetry could not be set up.
@@ -75,25 +89,28 @@ impl Drop for Telemetry {
 /// When a setting is wrong; the message names the variable.
 pub fn init(service: Service, settings: &Settings, declared: &[&'static dyn Metric]) -> Result<Telemetry, InitError> {
     client::install_crypto();
+    let service = service.deployed_as(settings.resource_attributes.as_deref().unwrap_or_default());
     let (recorder, report) = Report::build(declared).map_err(|error| InitError::Metric(error.to_string()))?;
     ::metrics::set_global_recorder(recorder).map_err(|_| InitError::Twice)?;
     metrics::introduce(service.version, service.revision, memory_limit(settings.memory_limit));
 
     let filter = logs::parse(&settings.log_filter).map_err(InitError::Filter)?;
-    let writer =
-        Writer::start(settings.log_format, settings.log_dir.as_deref(), service.name).map_err(InitError::LogDir)?;
+    if let Some(folder) = &settings.log_dir {
+        volumes::watch("logs", folder);
+    }
+    let writer = Writer::start(settings, service.name).map_err(InitError::LogDir)?;
     let spans = match settings.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
         Some(endpoint) => Spans::over_otlp(endpoint, &service, &settings.environment)?,
-        None => Spans::nowhere(),
+        None => Spans::Nowhere,
     };
     let core = Core {
         identity: Identity::new(service.name, service.version, &settings.environment),
-        filter: RwLock::new(filter),
+        filter: logs::Filter::new(filter),
         output: Output::Process(writer.lines()),
         sampling: Sampling::new(settings.trace_ratio),
         spans: spans.clone(),
     };
-    tracing::subscriber::set_global_default(layer::subscriber(Arc::new(core))).map_err(|_| InitError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber::subscriber(Arc::new(core))).map_err(|_| InitError::Twice)?;
     LogTracer::init().map_err(|_| InitError::Twice)?;
     panics::install_hook();
     Ok(Telemetry { report, spans, _writer: writer })

@@ -3,14 +3,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceFlags, TraceState};
 use tracing::Instrument as _;
 
 use crate::context::Request;
-use crate::layer;
 use crate::propagation::parse_traceparent;
+use crate::subscriber;
 use crate::traces::{self, new_trace_id};
 
 /// Runs `work` as one piece of background work called `name`.
@@ -20,7 +20,7 @@ use crate::traces::{self, new_trace_id};
 /// it, and its lines name it in `linked_trace_id`. Without a cause the job is sampled like a request.
 pub async fn job<T>(name: &'static str, cause: Option<&str>, work: impl Future<Output = T>) -> T {
     let cause = cause.and_then(parse_traceparent);
-    let sampled = layer::current(|core| {
+    let sampled = subscriber::current(|core| {
         core.spans.wanted() && cause.map_or_else(|| core.sampling.decide(), |cause| cause.sampled)
     });
     let trace_id = new_trace_id();
@@ -28,12 +28,12 @@ pub async fn job<T>(name: &'static str, cause: Option<&str>, work: impl Future<O
     if let Some(cause) = cause {
         request.put("linked_trace_id", cause.trace_id.to_string().into());
     }
-    let start_time = SystemTime::now();
-    let outcome = work.instrument(layer::root_span(Arc::clone(&request))).await;
+    let started = Instant::now();
+    let outcome = work.instrument(subscriber::root_span(Arc::clone(&request))).await;
     if request.sampled {
-        let mut span = traces::root(&request, SpanKind::Internal, name.into(), start_time);
+        let mut span = traces::root(&request, SpanKind::Internal, name.into(), started.elapsed());
         span.links.links = cause.iter().map(|cause| link(cause.trace_id, cause.span_id)).collect();
-        layer::current(|core| core.spans.end(span));
+        subscriber::current(|core| core.spans.end(span));
     }
     outcome
 }

@@ -11,8 +11,9 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
 use crate::context::{RESERVED, Request};
-use crate::json::{Json, MAX_LINE};
+use crate::json::Json;
 use crate::layer::Core;
+use crate::text::Text;
 
 /// Who writes the lines, as it stands in each of them.
 #[derive(Debug)]
@@ -73,12 +74,12 @@ pub(crate) fn close(core: &Core, template: &Template, request: &Request, microse
             core.output.write_json(buffer, urgent);
         }
         if core.output.wants_text() {
-            let mut line = text_head(template.level, &template.message);
-            let _ = write!(line, " duration_ms={}.{:03}", microseconds / 1000, microseconds % 1000);
+            let mut line = Text::new(SystemTime::now(), template.level, &template.message, core.output.colour());
+            line.field("duration_ms", &format!("{}.{:03}", microseconds / 1000, microseconds % 1000));
             for (key, value) in more {
-                let _ = write!(line, " {key}={}", one_line(value));
+                line.field(key, value);
             }
-            text_end(buffer, line, Some(request));
+            end_text(buffer, line, Some(request));
             core.output.write_text(buffer, urgent);
         }
     });
@@ -93,11 +94,9 @@ pub(crate) fn write(core: &Core, metadata: &Metadata<'_>, event: &Event<'_>, req
             core.output.write_json(buffer, urgent);
         }
         if core.output.wants_text() {
-            let mut line = text_head(*metadata.level(), &message(event));
-            event.record(&mut Fields(|name: &'static str, value: &Value| {
-                let _ = write!(line, " {name}={}", one_line(&plain(value)));
-            }));
-            text_end(buffer, line, request);
+            let mut line = Text::new(SystemTime::now(), *metadata.level(), &message(event), core.output.colour());
+            event.record(&mut Fields(|name: &'static str, value: &Value| line.value(name, value)));
+            end_text(buffer, line, request);
             core.output.write_text(buffer, urgent);
         }
     });
@@ -202,33 +201,12 @@ fn milliseconds(out: &mut Vec<u8>, microseconds: u64) {
     out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
-fn text_head(level: Level, message: &str) -> String {
-    let time = DateTime::<chrono::Utc>::from(SystemTime::now());
-    format!("{} {level:5} {}", time.format("%H:%M:%S%.3f"), one_line(message))
-}
-
-fn text_end(out: &mut Vec<u8>, mut line: String, request: Option<&Request>) {
+fn end_text(out: &mut Vec<u8>, mut line: Text, request: Option<&Request>) {
     if let Some(request) = request {
-        request.with_fields(|fields| {
-            for (key, value) in fields {
-                let _ = write!(line, " {key}={}", one_line(&plain(value)));
-            }
-        });
-        let _ = write!(line, " trace_id={}", request.trace_hex.as_str());
+        request.with_fields(|fields| fields.iter().for_each(|(key, value)| line.value(key, value)));
+        line.field("trace_id", request.trace_hex.as_str());
     }
-    line.truncate(line.floor_char_boundary(MAX_LINE));
-    out.clear();
-    out.extend_from_slice(line.as_bytes());
-    out.push(b'\n');
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A control character in a value must not start a line of its own, nor move the cursor.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    line.end(out);
 }
 
 fn message(event: &Event<'_>) -> String {

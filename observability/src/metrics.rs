@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use metrics::{Gauge as GaugeHandle, Histogram as HistogramHandle, Key, Label, Level, Metadata, Unit, with_recorder};
 
 pub use crate::report::Report;
-use crate::{client, db, http};
+use crate::{client, db, http, lag, losses, volumes};
 
 /// Lines and spans that were lost, and why. Alerted: a silent loss would look like a quiet night.
 pub static DROPPED: Counter<2> =
@@ -28,6 +28,7 @@ pub(crate) static OWN: &[&dyn Metric] = &[
     &BUILD_INFO,
     &UNIX_TIME,
     &MEMORY_LIMIT,
+    &lag::RUNTIME_LAG,
     &http::REQUEST_DURATION,
     &http::ACTIVE_REQUESTS,
     &http::APP_ERRORS,
@@ -39,6 +40,7 @@ pub(crate) static OWN: &[&dyn Metric] = &[
     &db::CONNECTION_WAIT_TIME,
     &db::CONNECTION_TIMEOUTS,
     &db::WRITE_REFUSED,
+    &volumes::VOLUME_FREE_RATIO,
 ];
 
 /// Names that metrics-process adds. It declares them itself, so the contract test reads them here.
@@ -264,10 +266,6 @@ pub fn intern(label: &'static str, value: &str) -> &'static str {
 pub(crate) fn introduce(version: &'static str, revision: &'static str, memory_limit: f64) {
     BUILD_INFO.set([version, revision], 1.0);
     MEMORY_LIMIT.set([], memory_limit);
-    for (signal, reason) in
-        [("lines", "buffer_full"), ("lines", "stdout"), ("lines", "file"), ("spans", "queue_full"), ("spans", "export")]
-    {
-        DROPPED.zero([signal, reason]);
-    }
+    losses::introduce();
     http::APP_ERRORS.zero(["panic", "error"]);
 }

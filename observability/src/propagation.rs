@@ -103,12 +103,33 @@ mod tests {
         }
     }
 
+    /// Sound headers, nearly sound ones, and noise.
+    fn traceparents() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+            "(00|01|ff)-[0-9a-fA-F]{31,33}-[0-9a-f]{15,17}-[0-9a-g]{1,3}(-.{0,9})?",
+            ".{0,200}",
+        ]
+    }
+
     proptest! {
         #[test]
-        fn no_header_makes_parsing_panic(header in ".{0,200}") {
-            let _ = parse_traceparent(&header);
-            let _ = accept_request_id(&header);
-            let _ = accept_state(&header);
+        fn what_is_taken_of_a_header_is_what_it_says(header in traceparents()) {
+            if let Some(parent) = parse_traceparent(&header) {
+                let ids = format!("-{}-{}-", parent.trace_id, parent.span_id);
+                prop_assert_eq!(header.trim().get(2..53), Some(ids.as_str()));
+                prop_assert!(!header.starts_with("ff"));
+            }
+        }
+
+        #[test]
+        fn what_is_taken_of_other_headers_can_stand_in_a_line_and_in_a_header(header in ".{0,1200}") {
+            if let Some(id) = accept_request_id(&header) {
+                prop_assert!((1..=64).contains(&id.len()) && !id.contains(['"', '\\', ' ', '\n']));
+            }
+            if let Some(state) = accept_state(&header) {
+                prop_assert!(state.len() <= MAX_STATE && state.is_ascii() && !state.contains(['\r', '\n', '\0']));
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::metrics::{Metric, OWN, UNIX_TIME};
+use crate::{lag, volumes};
 
 /// Everything recorded so far, as Prometheus text. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +50,11 @@ impl Report {
     /// Everything but what [`Self::render_fast`] gives.
     #[must_use]
     pub fn render(&self) -> String {
-        with_local_recorder(&*self.recorder, || self.process.collect());
+        with_local_recorder(&*self.recorder, || {
+            self.process.collect();
+            volumes::record();
+            lag::record();
+        });
         // Without upkeep the histograms' buffers grow from one scrape to the next.
         self.rest.run_upkeep();
         self.rest.render()

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// 1 GiB.
+const LOG_MAX_BYTES: u64 = 1 << 30;
+
 /// Telemetry settings, each with its environment variable.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Settings {
@@ -14,6 +17,10 @@ pub struct Settings {
     /// A folder for hourly log files, of which 24 are kept. Unset: stdout only.
     #[arg(long, env = "LOG_DIR", value_name = "LOG_DIR")]
     pub log_dir: Option<PathBuf>,
+    /// Most bytes of this program's log files together; the oldest go first.
+    #[arg(long, env = "LOG_MAX_BYTES", value_name = "LOG_MAX_BYTES", default_value_t = LOG_MAX_BYTES,
+          value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    pub log_max_bytes: u64,
     /// Base URL of an OTLP/HTTP receiver. Unset: spans have ids, but are not sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
@@ -24,6 +31,9 @@ pub struct Settings {
     /// Where this process runs, for example `local`, `staging` or `production`.
     #[arg(long, env = "DEPLOYMENT_ENVIRONMENT", value_name = "DEPLOYMENT_ENVIRONMENT", default_value = "local")]
     pub environment: String,
+    /// What the deployment knows better than the build: `service.version=1.2.3,vcs.ref.head.revision=abc`.
+    #[arg(long, env = "OTEL_RESOURCE_ATTRIBUTES", value_name = "OTEL_RESOURCE_ATTRIBUTES")]
+    pub resource_attributes: Option<String>,
     /// Memory this process may use, in bytes, where no cgroup says so.
     #[arg(long, env = "MEMORY_LIMIT", value_name = "MEMORY_LIMIT")]
     pub memory_limit: Option<u64>,
@@ -34,7 +44,7 @@ pub struct Settings {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// Time, level, message, then `key=value`.
+    /// Time, level, message, then `key=value`; in colour on a terminal, unless `NO_COLOR` is set.
     Text,
 }
 
@@ -44,9 +54,11 @@ impl Default for Settings {
             log_format: LogFormat::Json,
             log_filter: "info".into(),
             log_dir: None,
+            log_max_bytes: LOG_MAX_BYTES,
             otlp_endpoint: None,
             trace_ratio: 1.0,
             environment: "local".into(),
+            resource_attributes: None,
             memory_limit: None,
         }
     }

@@ -1,12 +1,9 @@
 //! What a test can see: the lines, metrics and spans of its own thread.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics::LocalRecorderGuard;
-use opentelemetry::Context;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SpanData;
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
@@ -16,7 +13,7 @@ use crate::metrics::{Metric, Report};
 use crate::report::Split;
 use crate::traces::{Sampling, Spans};
 use crate::writer::Output;
-use crate::{logs, panics};
+use crate::{logs, panics, subscriber};
 
 /// Records this thread's telemetry until dropped. Tests do not share it, so they run in parallel.
 pub struct Capture {
@@ -61,13 +58,13 @@ impl Capture {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let core = Core {
             identity: Identity::new("test", "0.0.0", "test"),
-            filter: RwLock::new(logs::parse(filter).expect("the filter parses")),
+            filter: logs::Filter::new(logs::parse(filter).expect("the filter parses")),
             output: Output::Memory(Arc::clone(&lines)),
             sampling: Sampling::new(ratio),
-            spans: Spans::to(Arc::new(Collect(Arc::clone(&spans)))),
+            spans: Spans::Memory(Arc::clone(&spans)),
         };
         see_every_thread();
-        let subscriber = tracing::subscriber::set_default(layer::subscriber(Arc::new(core)));
+        let subscriber = tracing::subscriber::set_default(subscriber::subscriber(Arc::new(core)));
         layer::renew();
         panics::add_hook();
         Self { lines, spans, report, _subscriber: subscriber, _recorder: recorder }
@@ -108,23 +105,4 @@ impl Capture {
 fn see_every_thread() {
     static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
     SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
-}
-
-#[derive(Debug)]
-struct Collect(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Collect {
-    fn on_start(&self, _span: &mut Span, _context: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
 }

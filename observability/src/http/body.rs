@@ -14,13 +14,13 @@ pin_project! {
     pub struct Observed<B> {
         #[pin]
         body: B,
-        ending: Option<Ending>,
+        ending: Option<Box<Ending>>,
         sent: u64,
     }
 }
 
 impl<B: MessageBody> Observed<B> {
-    pub(super) fn new(body: B, ending: Ending) -> Self {
+    pub(super) fn new(body: B, mut ending: Box<Ending>) -> Self {
         // actix does not poll a body that is known to be empty.
         let ending = match body.size() {
             BodySize::None | BodySize::Sized(0) => {
@@ -43,11 +43,10 @@ impl<B: MessageBody> MessageBody for Observed<B> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
         let size = this.body.size();
-        let chunk = {
+        let chunk = match this.ending.as_ref() {
             // Only a stream runs code that may want the request's context.
-            let span = this.ending.as_ref().map(Ending::span).filter(|_| size == BodySize::Stream);
-            let _entered = span.map(tracing::Span::enter);
-            ready!(this.body.poll_next(cx))
+            Some(ending) if size == BodySize::Stream => ready!(ending.within(|| this.body.poll_next(cx))),
+            _ => ready!(this.body.poll_next(cx)),
         };
         let last = match &chunk {
             Some(Ok(bytes)) => {
@@ -58,7 +57,7 @@ impl<B: MessageBody> MessageBody for Observed<B> {
             Some(Err(_)) => false,
             None => true,
         };
-        if last && let Some(ending) = this.ending.take() {
+        if last && let Some(mut ending) = this.ending.take() {
             ending.finish();
         }
         Poll::Ready(chunk)
@@ -68,7 +67,7 @@ impl<B: MessageBody> MessageBody for Observed<B> {
         let Self { body, ending, sent } = self;
         match body.try_into_bytes() {
             Ok(bytes) => {
-                if let Some(ending) = ending {
+                if let Some(mut ending) = ending {
                     ending.finish();
                 }
                 Ok(bytes)

@@ -2,18 +2,19 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::{StatusCode, Uri};
+use actix_web::http::StatusCode;
+use actix_web::http::uri::PathAndQuery;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
-use tracing::Span;
 
+use super::identify::identify;
 use super::worker::{Kind, Worker, method_index, method_word};
 use super::{APP_ERRORS, Failure, Severity};
-use crate::context::Request;
-use crate::{line, traces};
+use crate::context::{self, Request};
+use crate::{line, subscriber, traces};
 
 /// The client went away before the answer was complete (nginx's number; HTTP has none).
 pub(super) const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -21,37 +22,31 @@ pub(super) const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// Ends a request exactly once: when it is finished, or when it is dropped unfinished.
 pub(super) struct Ending {
     request: Arc<Request>,
-    span: Span,
     worker: Rc<Worker>,
     method: usize,
-    uri: Uri,
+    target: Option<PathAndQuery>,
     started: Instant,
-    answer: Option<Answer>,
+    /// What was answered, as far as it is known before the body has left.
+    answer: Option<Rc<Kind>>,
+    failure: Option<Box<Failure>>,
     ended: bool,
 }
 
-/// What was answered, as far as it is known before the body has left.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    /// The pattern that matched. Without it, the path is looked up again.
-    pub(super) route: Option<String>,
-    pub(super) failure: Option<Box<Failure>>,
-}
-
 impl Ending {
-    pub(super) fn new(call: &ServiceRequest, worker: Rc<Worker>, request: Arc<Request>, span: Span) -> Self {
+    pub(super) fn new(call: &ServiceRequest, worker: Rc<Worker>) -> Self {
+        let started = Instant::now();
         let method = method_index(call.method());
         if let Some(active) = worker.active(method) {
             active.increment(1.0);
         }
         Self {
-            request,
-            span,
+            request: identify(call.headers(), worker.core.as_deref()),
             worker,
             method,
-            uri: call.uri().clone(),
-            started: Instant::now(),
+            target: call.uri().path_and_query().cloned(),
+            started,
             answer: None,
+            failure: None,
             ended: false,
         }
     }
@@ -60,38 +55,51 @@ impl Ending {
         &self.request
     }
 
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    /// Runs a part of the request, whose lines and spans belong to it.
+    pub(super) fn within<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _at_work = context::work_on(&self.request);
+        work()
     }
 
-    pub(super) fn answer(&mut self, answer: Answer) {
-        self.answer = Some(answer);
+    /// Says what is answered. `route` is the pattern that matched; without it the path is looked up again.
+    pub(super) fn answer(&mut self, status: StatusCode, route: Option<&str>, failure: Option<Box<Failure>>) {
+        let kind = match route {
+            Some(route) => self.worker.kind(self.method, Some(route), status.as_u16(), failure.as_deref()),
+            None => self.kind(status.as_u16(), failure.as_deref()),
+        };
+        self.answer = Some(kind);
+        self.failure = failure;
+    }
+
+    fn kind(&self, status: u16, failure: Option<&Failure>) -> Rc<Kind> {
+        let route = self.worker.routes.match_pattern(self.path());
+        self.worker.kind(self.method, route.as_deref(), status, failure)
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 
     /// The answer has left as it was meant to.
-    pub(super) fn finish(mut self) {
-        let answer = self.answer.take();
-        let status = answer.as_ref().map_or(500, |answer| answer.status.as_u16());
-        self.end(status, answer);
+    pub(super) fn finish(&mut self) {
+        if let Some(kind) = self.answer.take() {
+            self.end(&kind);
+        }
     }
 
-    fn end(&mut self, status: u16, answer: Option<Answer>) {
+    fn end(&mut self, kind: &Kind) {
         let took = self.started.elapsed();
         self.ended = true;
         if let Some(active) = self.worker.active(self.method) {
             active.decrement(1.0);
         }
-        let (route, failure) = answer.map_or((None, None), |answer| (answer.route, answer.failure));
-        let route = route.or_else(|| self.worker.routes.match_pattern(self.uri.path()));
-        let failure = failure.as_deref();
-        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let kind = self.worker.kind(self.method, route.as_deref(), status, failure);
         kind.duration.record(took.as_secs_f64());
+        let failure = self.failure.as_deref();
         if let Some(failure) = failure {
             APP_ERRORS.increment([failure.failure_type, failure.severity.as_str()]);
         }
-        if let (Some(core), Some(template), true) = (&self.worker.core, &kind.template, self.worker.writes(kind.level))
-        {
+        if let (Some(core), Some(template)) = (&self.worker.core, &kind.template) {
+            let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             match failure {
                 Some(Failure { failure_type, cause, .. }) => {
                     let more = [("failure_type", *failure_type), ("cause", cause.as_str())];
@@ -101,16 +109,18 @@ impl Ending {
             }
         }
         if self.request.sampled {
-            self.send_span(&kind, status, failure, SystemTime::now() - took);
+            self.send_span(kind, took);
         }
+        subscriber::release(&self.request);
     }
 
-    fn send_span(&self, kind: &Kind, status: u16, failure: Option<&Failure>, start_time: SystemTime) {
-        let mut span = traces::root(&self.request, SpanKind::Server, kind.span_name.into(), start_time);
+    fn send_span(&self, kind: &Kind, took: Duration) {
+        let failure = self.failure.as_deref();
+        let mut span = traces::root(&self.request, SpanKind::Server, kind.span_name.into(), took);
         span.attributes.extend([
             KeyValue::new("http.request.method", method_word(self.method)),
-            KeyValue::new("url.path", self.uri.path().to_owned()),
-            KeyValue::new("http.response.status_code", i64::from(status)),
+            KeyValue::new("url.path", self.path().to_owned()),
+            KeyValue::new("http.response.status_code", i64::from(kind.status)),
         ]);
         if kind.route != "unmatched" {
             span.attributes.push(KeyValue::new("http.route", kind.route));
@@ -122,7 +132,7 @@ impl Ending {
             span.attributes.push(KeyValue::new("error.type", kind.error_type));
         }
         // The caller is at fault for a 4xx, so the server's span stays unset: OpenTelemetry's rule.
-        if status >= 500 || failure.is_some_and(|failure| failure.severity == Severity::Error) {
+        if kind.status >= 500 || failure.is_some_and(|failure| failure.severity == Severity::Error) {
             span.status = Status::error(failure.map(|failure| failure.cause.clone()).unwrap_or_default());
         }
         if let Some(core) = &self.worker.core {
@@ -138,6 +148,12 @@ impl Drop for Ending {
         }
         // Dropped by a panic that passed through, or because client or server gave up.
         let status = if std::thread::panicking() { 500 } else { CLIENT_CLOSED_REQUEST };
-        self.end(status, None);
+        let route = self.answer.take().map(|kind| kind.route);
+        self.failure = None;
+        let kind = match route {
+            Some(route) => self.worker.kind(self.method, Some(route), status, None),
+            None => self.kind(status, None),
+        };
+        self.end(&kind);
     }
 }

@@ -16,6 +16,8 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Reads the ids, and decides on sampling before anything expensive happens.
+// Not inlined, so that a profile can name it.
+#[inline(never)]
 pub(super) fn identify(headers: &HeaderMap, core: Option<&Core>) -> Arc<Request> {
     let parent = only(headers, &TRACE_PARENT).and_then(parse_traceparent);
     let trace_id = parent.map_or_else(new_trace_id, |parent| parent.trace_id);

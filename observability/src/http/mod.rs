@@ -7,7 +7,6 @@ use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::MessageBody;
@@ -25,9 +24,9 @@ mod worker;
 pub use crate::problem::Problem;
 pub use body::Observed;
 
-use crate::layer;
+use crate::lag;
 use crate::metrics::{Counter, Gauge, Histogram};
-use ending::{Answer, Ending};
+use ending::Ending;
 use worker::Worker;
 
 /// Durations of requests answered here. `http_route` is the pattern, never the path.
@@ -108,13 +107,14 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(ObserveService { service: Rc::new(service), worker: RefCell::new(None) }))
+        lag::watch();
+        ready(Ok(ObserveService { service, worker: RefCell::new(None) }))
     }
 }
 
 /// The middleware of one worker.
 pub struct ObserveService<S> {
-    service: Rc<S>,
+    service: S,
     worker: RefCell<Option<Rc<Worker>>>,
 }
 
@@ -148,21 +148,19 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let worker = self.worker(&request);
-        let identity = identify::identify(request.headers(), worker.core.as_deref());
-        let span = layer::root_span(Arc::clone(&identity));
-        let ending = Ending::new(&request, worker, identity, span);
-        Observing { call: Some((Rc::clone(&self.service), request)), inner: None, ending: Some(ending) }
+        let ending = Box::new(Ending::new(&request, worker));
+        let inner = guarded(&ending, || self.service.call(request));
+        Observing { inner, ending: Some(ending) }
     }
 }
 
 pin_project! {
     /// A request on its way.
     pub struct Observing<S: Service<ServiceRequest>> {
-        // The inner services are called at the first poll, so that the span is entered once for both.
-        call: Option<(Rc<S>, ServiceRequest)>,
+        // Absent after a panic.
         #[pin]
         inner: Option<S::Future>,
-        ending: Option<Ending>,
+        ending: Option<Box<Ending>>,
     }
 }
 
@@ -174,22 +172,11 @@ where
     type Output = Result<ServiceResponse<Observed<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let Some(ending) = this.ending.as_ref() else { return Poll::Pending };
-        let entered = ending.span().enter();
-        let poll = catch_unwind(AssertUnwindSafe(|| {
-            if let Some((service, request)) = this.call.take() {
-                this.inner.set(Some(service.call(request)));
-            }
-            this.inner.as_mut().as_pin_mut().map_or(Poll::Pending, |inner| inner.poll(cx))
-        }));
-        drop(entered);
-        let outcome = match poll {
-            Ok(poll) => Some(ready!(poll)),
-            Err(panic) => {
-                drop_quietly(panic);
-                None
-            }
+        let outcome = match this.inner.as_pin_mut().and_then(|inner| guarded(ending, || inner.poll(cx))) {
+            Some(poll) => Some(ready!(poll)),
+            None => None,
         };
         let Some(ending) = this.ending.take() else { return Poll::Pending };
         Poll::Ready(match outcome {
@@ -200,18 +187,23 @@ where
     }
 }
 
+/// Runs a part of a request within its context. None when it panicked.
+fn guarded<R>(ending: &Ending, work: impl FnOnce() -> R) -> Option<R> {
+    let outcome = ending.within(|| catch_unwind(AssertUnwindSafe(work)));
+    outcome.map_err(drop_quietly).ok()
+}
+
 /// A panic's payload may panic again when it is dropped.
 fn drop_quietly(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }
 
-fn answered<B: MessageBody>(mut response: ServiceResponse<B>, mut ending: Ending) -> ServiceResponse<Observed<B>> {
+fn answered<B: MessageBody>(mut response: ServiceResponse<B>, mut ending: Box<Ending>) -> ServiceResponse<Observed<B>> {
     identify::mark(response.headers_mut(), ending.request());
     let status = response.status();
     // A plain success has no failure to look for; a 202 may have been made in spite of one.
     let failure = (status != StatusCode::OK).then(|| failure(response.response())).flatten();
-    let route = response.request().match_pattern();
-    ending.answer(Answer { status, route, failure });
+    ending.answer(status, response.request().match_pattern().as_deref(), failure);
     response.map_body(|_, body| Observed::new(body, ending))
 }
 
@@ -220,31 +212,29 @@ fn failure<B>(response: &HttpResponse<B>) -> Option<Box<Failure>> {
 }
 
 /// An inner middleware's error. Handlers' errors arrive as answers.
-fn refused(error: &Error, ending: Ending) -> Error {
-    let span = ending.span().clone();
-    let response = span.in_scope(|| error.as_response_error().error_response());
+fn refused(error: &Error, mut ending: Box<Ending>) -> Error {
+    let response = ending.within(|| error.as_response_error().error_response());
     let failure = failure(&response);
-    conclude(error.to_string(), response, failure, ending)
+    conclude(error.to_string(), response, failure, &mut ending)
 }
 
-fn panicked(ending: Ending) -> Error {
+fn panicked(mut ending: Box<Ending>) -> Error {
     let problem = Problem {
         kind: "panic",
         status: StatusCode::INTERNAL_SERVER_ERROR,
         title: "Internal error",
         detail: "The request could not be completed. The failure has been recorded under the ids given here.".into(),
     };
-    let span = ending.span().clone();
-    let response = span.in_scope(|| problem.response());
+    let response = ending.within(|| problem.response());
     let cause = "the handler panicked";
     let failure = Failure { failure_type: "panic", severity: Severity::Error, cause: cause.into() };
-    conclude(cause.into(), response, Some(Box::new(failure)), ending)
+    conclude(cause.into(), response, Some(Box::new(failure)), &mut ending)
 }
 
 /// Ends a request whose answer is an error's: actix sends it without asking the middleware again.
-fn conclude(cause: String, mut response: HttpResponse, failure: Option<Box<Failure>>, mut ending: Ending) -> Error {
+fn conclude(cause: String, mut response: HttpResponse, failure: Option<Box<Failure>>, ending: &mut Ending) -> Error {
     identify::mark(response.headers_mut(), ending.request());
-    ending.answer(Answer { status: response.status(), route: None, failure });
+    ending.answer(response.status(), None, failure);
     ending.finish();
     InternalError::from_response(cause, response).into()
 }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use actix_web::dev::ResourceMap;
 use actix_web::http::Method;
@@ -16,6 +16,7 @@ use super::{ACTIVE_REQUESTS, Failure, REQUEST_DURATION, Severity};
 use crate::layer::{self, Core};
 use crate::line::{TARGET, Template};
 use crate::metrics::intern;
+use crate::subscriber;
 
 /// The methods that are label values; a client can send any word, which is the last.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER"];
@@ -25,6 +26,7 @@ const MAX_KINDS: usize = 1024;
 
 pub(super) struct Worker {
     generation: u32,
+    filter_version: usize,
     pub(super) core: Option<Arc<Core>>,
     pub(super) routes: ResourceMap,
     active: [Gauge; METHODS.len()],
@@ -34,35 +36,30 @@ pub(super) struct Worker {
 /// Requests that end alike: same method, route, status and error.
 pub(super) struct Kind {
     method: usize,
-    status: u16,
+    pub(super) status: u16,
     pub(super) error_type: &'static str,
     pub(super) route: &'static str,
     pub(super) span_name: &'static str,
-    pub(super) level: Level,
     pub(super) duration: Histogram,
+    /// Absent where the log filter is against it.
     pub(super) template: Option<Template>,
 }
 
 impl Worker {
     pub(super) fn new(routes: ResourceMap) -> Self {
         let active = METHODS.map(|method| ACTIVE_REQUESTS.handle([method]));
-        let (generation, core) = (layer::generation(), layer::current(Arc::clone));
-        Self { generation, core, routes, active, kinds: RefCell::default() }
+        let (generation, core) = (layer::generation(), subscriber::current(Arc::clone));
+        let filter_version = core.as_ref().map_or(0, |core| core.filter.version());
+        Self { generation, filter_version, core, routes, active, kinds: RefCell::default() }
     }
 
     pub(super) fn is_current(&self) -> bool {
-        self.generation == layer::generation()
+        let version = self.core.as_ref().map_or(0, |core| core.filter.version());
+        self.generation == layer::generation() && self.filter_version == version
     }
 
     pub(super) fn active(&self, method: usize) -> Option<&Gauge> {
         self.active.get(method)
-    }
-
-    /// Whether a line of this level would be written.
-    pub(super) fn writes(&self, level: Level) -> bool {
-        self.core
-            .as_ref()
-            .is_some_and(|core| core.filter.read().unwrap_or_else(PoisonError::into_inner).would_enable(TARGET, &level))
     }
 
     /// What is known of such a request. `route` is the pattern, none for a path that nothing serves.
@@ -108,6 +105,7 @@ impl Worker {
             ("http.response.status_code", json!(status)),
         ];
         let message = format!("{word} {route} → {status}{gone}");
+        let core = self.core.as_ref().filter(|core| core.filter.allows(TARGET, level));
         // OpenTelemetry's names for spans of requests: the route, where there is one.
         let span_name = if route == "unmatched" { word } else { intern("span_name", &format!("{word} {route}")) };
         Kind {
@@ -116,9 +114,8 @@ impl Worker {
             error_type,
             route,
             span_name,
-            level,
             duration: REQUEST_DURATION.handle([word, route, status_text, error_type]),
-            template: self.core.as_ref().map(|core| Template::new(core, level, message, &fields)),
+            template: core.map(|core| Template::new(core, level, message, &fields)),
         }
     }
 }

@@ -7,6 +7,10 @@
     reason = "a test that meets the unexpected should stop there"
 )]
 
+/// A collector that is away, slow, or says no.
+mod away;
+/// A collector to be treated badly.
+mod collector;
 /// A request is one span, one line, one observation, whatever happens to it.
 mod http;
 /// The shape of a line, and what a request says on all of its lines.
@@ -15,5 +19,13 @@ mod logs;
 mod metrics;
 /// A whole process: start, lines on stdout and in files, spans over OTLP, the end.
 mod process;
+/// The example program, in a process of its own.
+mod program;
+/// W3C trace context, in and out.
+mod propagation;
+/// A full disk, a file that is gone, a standard output that nobody reads.
+mod sinks;
 /// Parents of spans, and what goes along with outgoing calls.
 mod traces;
+/// Lines, spans and numbers of a long mixed run: sound, and of one mind.
+mod truth;

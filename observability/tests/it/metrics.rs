@@ -1,7 +1,12 @@
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
+use observability::db;
 use observability::metrics::{Counter, Gauge, intern, own};
 use observability::testing::Capture;
+
+use crate::program;
 
 static SEEN: Counter<1> = Counter::new("seen_total", "Things seen.", ["kind"]);
 static HERE: Gauge<0> = Gauge::new("here", "Whether it is here.", []).fast();
@@ -53,4 +58,33 @@ fn values_from_configuration_are_bounded() {
     }
     assert_eq!(intern("test_label", "one too many"), "other");
     assert_eq!(intern("test_label", "63"), "63");
+}
+
+/// OpenTelemetry has named this one so, although `_count` is Prometheus' word for a part of a histogram.
+const ALLOWED: &str =
+    "db_client_connection_count non-histogram and non-summary metrics should not have \"_count\" suffix";
+
+#[actix_web::test]
+async fn promtool_objects_to_nothing_but_one_name_that_is_opentelemetrys() {
+    let capture = Capture::start();
+    db::observe("SELECT", "orders", async { sqlx::Result::Ok(()) }).await.unwrap();
+    db::CONNECTION_COUNT.set(["idle"], 1.0);
+    db::UP.set([], 1.0);
+    let Some(promtool) = program::tool("promtool") else { return };
+    let mut command = Command::new(promtool);
+    let mut promtool = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(capture.report().as_bytes()).unwrap();
+    let said = String::from_utf8(promtool.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!(said.lines().collect::<Vec<_>>(), [ALLOWED]);
+}
+
+#[actix_web::test]
+async fn a_worker_that_is_kept_busy_shows_as_late() {
+    let capture = Capture::with("info", 1.0, &[]);
+    let app = actix_web::App::new().wrap(observability::http::observe());
+    let _worker = actix_web::test::init_service(app).await;
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let report = capture.report();
+    let lag = report.lines().find_map(|line| line.strip_prefix("runtime_lag_seconds ")).expect(&report);
+    assert!(lag.parse::<f64>().unwrap() > 0.2, "{lag}");
 }

@@ -1,100 +1,19 @@
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
-/// The example program, in a process of its own that ends with the test.
-struct Hello {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-    port: u16,
-}
-
-impl Hello {
-    fn start(settings: &[(&str, &str)]) -> Self {
-        // Cargo builds examples along with tests, next to them.
-        let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("hello");
-        let command = &mut Command::new(program);
-        let mut child = command.env_clear().envs(settings.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut hello = Self { lines: BufReader::new(child.stdout.take().unwrap()), child, port: 0 };
-        let listening = hello.line("listening");
-        hello.port = listening["port"].as_u64().unwrap().try_into().unwrap();
-        hello
-    }
-
-    /// The next line with this message.
-    fn line(&mut self, message: &str) -> Value {
-        loop {
-            let mut line = String::new();
-            assert!(self.lines.read_line(&mut line).unwrap() > 0, "it ended without saying `{message}`");
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            if line["message"] == message {
-                return line;
-            }
-        }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn terminate(&mut self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Hello {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Takes OTLP, and hands over each body it was sent.
-fn collector() -> (String, Receiver<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, bodies) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            stream.get_mut().write_all(answer).unwrap();
-            if sender.send(body).is_err() {
-                return;
-            }
-        }
-    });
-    (endpoint, bodies)
-}
+use crate::collector::{Collector, hex, wait_until};
+use crate::program::{self, Program};
 
 #[test]
 fn one_request_is_seen_on_stdout_in_the_file_in_the_report_and_at_the_collector() {
     let folder = std::env::temp_dir().join(format!("hello-{}", std::process::id()));
-    let (endpoint, bodies) = collector();
-    let settings = [("LOG_DIR", folder.to_str().unwrap()), ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)];
-    let mut hello = Hello::start(&settings);
+    let collector = Collector::start();
+    let settings = [("LOG_DIR", folder.to_str().unwrap()), ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())];
+    let mut hello = Program::start(&settings);
     let answer = hello.get("/hello/reader");
     assert!(answer.ends_with("Hello, reader!"), "{answer}");
 
@@ -103,18 +22,15 @@ fn one_request_is_seen_on_stdout_in_the_file_in_the_report_and_at_the_collector(
     assert_eq!((&closing["name_length"], &closing["trace_id"]), (&6.into(), &greeting["trace_id"]));
     let traceresponse = format!("traceresponse: 00-{}-", closing["trace_id"].as_str().unwrap());
     assert!(answer.contains(&traceresponse), "{answer}");
+    assert!((hello.metric("greetings_total") - 1.0).abs() < f64::EPSILON);
 
-    let report = hello.get("/metrics");
-    assert!(report.contains("\ngreetings_total 1\n"), "{report}");
-    assert!(report.contains("telemetry_dropped_total{signal=\"spans\",reason=\"export\"} 0\n"), "{report}");
-
-    let body = bodies.recv_timeout(Duration::from_secs(10)).unwrap();
-    let sent = String::from_utf8_lossy(&body);
-    assert!(sent.contains("GET /hello/{name}") && sent.contains("service.name"), "{sent}");
+    collector.wait_for_spans(1);
+    assert_eq!(collector.spans()[0].name, "GET /hello/{name}");
+    assert!(collector.resources()[0].contains("service.name"), "{:?}", collector.resources());
 
     hello.terminate();
     hello.line("stopped");
-    assert!(hello.child.wait().unwrap().success());
+    assert!(hello.ended().success());
     let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     assert_eq!(file.extension().unwrap(), "jsonl");
     let lines = std::fs::read_to_string(&file).unwrap();
@@ -125,23 +41,75 @@ fn one_request_is_seen_on_stdout_in_the_file_in_the_report_and_at_the_collector(
 }
 
 #[test]
-fn a_collector_that_refuses_is_counted_and_the_process_still_ends() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut hello = Hello::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{closed}"))]);
-    hello.get("/hello/reader");
-    let warning = hello.line("spans could not be sent: is the collector up?");
-    assert_eq!((&warning["failure_type"], &warning["spans"]), (&"telemetry".into(), &1.into()));
-    assert!(hello.get("/metrics").contains("telemetry_dropped_total{signal=\"spans\",reason=\"export\"} 1\n"));
-    hello.terminate();
-    hello.line("stopped");
-    assert!(hello.child.wait().unwrap().success());
+fn an_outgoing_call_carries_the_trace_into_the_next_service() {
+    let collector = Collector::start();
+    let hello = Program::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())]);
+    assert!(hello.get("/ask/reader").ends_with("Hello, reader!"));
+    collector.wait_for_spans(3);
+    let spans = collector.spans();
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let (asked, call, greeted) = (named("GET /ask/{name}"), named("GET"), named("GET /hello/{name}"));
+    assert_eq!((&call.parent_span_id, &greeted.parent_span_id), (&asked.span_id, &call.span_id));
+    assert!(spans.iter().all(|span| span.trace_id == asked.trace_id));
+}
+
+#[test]
+fn a_shutdown_under_load_leaves_a_line_and_a_span_of_every_request_that_was_answered() {
+    let collector = Collector::start();
+    let mut hello = Program::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())]);
+    let (port, answered) = (hello.port, Mutex::new(BTreeSet::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                program::ask(port, "reader", usize::MAX, |_, answer| {
+                    let trace = answer.split_once("traceresponse: 00-").unwrap().1;
+                    answered.lock().unwrap().insert(trace[..32].to_owned());
+                })
+            });
+        }
+        wait_until("some load", || answered.lock().unwrap().len() > 1000);
+        hello.terminate();
+    });
+    assert!(hello.ended().success());
+    let lines = hello.rest();
+    assert_eq!(lines.last().unwrap()["message"], "stopped");
+    let closed = lines.iter().filter(|line| line["message"] == "GET /hello/{name} → 200");
+    let closed: BTreeSet<_> = closed.map(|line| line["trace_id"].as_str().unwrap().to_owned()).collect();
+    let sent: BTreeSet<_> = collector.spans().iter().map(|span| hex(&span.trace_id)).collect();
+    let answered = answered.into_inner().unwrap();
+    assert_eq!(answered.difference(&closed).count(), 0, "answered without a line");
+    assert_eq!(answered.difference(&sent).count(), 0, "answered without a span");
+}
+
+#[test]
+fn a_deployment_may_say_which_version_it_is_and_lines_may_be_for_people() {
+    let folder = std::env::temp_dir().join(format!("deployed-{}", std::process::id()));
+    let version = "service.version=9.9.9,vcs.ref.head.revision=abc123";
+    let hello = Program::start(&[("OTEL_RESOURCE_ATTRIBUTES", version), ("LOG_DIR", folder.to_str().unwrap())]);
+    let report = hello.get("/metrics");
+    assert!(report.contains("volume_free_ratio{volume=\"logs\"} 0."), "{report}");
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert!(std::fs::read_to_string(file).unwrap().contains("\"version\":\"9.9.9\""));
+    std::fs::remove_dir_all(folder).unwrap();
+    let mut command = Command::new(program::path());
+    command.env_clear().env("LOG_FORMAT", "text").stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains(" INFO  listening port="), "{line}");
 }
 
 #[test]
 fn a_wrong_setting_stops_the_start_and_is_named() {
-    for (name, value) in [("RUST_LOG", "app=loud"), ("LOG_DIR", "/proc/logs"), ("OTEL_TRACES_SAMPLER_ARG", "2")] {
-        let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("hello");
-        let output = Command::new(program).env_clear().env(name, value).output().unwrap();
+    for (name, value) in [
+        ("RUST_LOG", "app=loud"),
+        ("LOG_DIR", "/proc/logs"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
+    ] {
+        let output = Command::new(program::path()).env_clear().env(name, value).output().unwrap();
         assert!(!output.status.success());
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(name), "{name}: {said}");

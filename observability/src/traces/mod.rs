@@ -1,35 +1,29 @@
-//! Spans on their way out: ids, sampling, the bounded queue, OTLP. Every span that is lost is counted.
+//! Spans: their ids, whether they are sampled, and where they go when they end.
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, IdGenerator, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
+
+mod export;
+mod outbox;
 
 use crate::context::Request;
 use crate::init::{InitError, Service};
-use crate::layer;
-use crate::logs::once_a_minute;
-use crate::metrics::DROPPED;
-
-/// Spans that may wait for the exporter. At about 1 KiB a span this bounds memory to a few MiB.
-const QUEUE: usize = 4096;
-/// How long ending the process may wait for spans to leave.
-const SHUTDOWN: Duration = Duration::from_secs(3);
+use crate::subscriber;
+use export::Exporter;
 
 /// The share of new traces that is sent, 0 to 1. 0 when telemetry is not set up.
 #[must_use]
 pub fn ratio() -> f64 {
-    layer::current(|core| core.sampling.ratio()).unwrap_or_default()
+    subscriber::current(|core| core.sampling.ratio()).unwrap_or_default()
 }
 
 /// Changes the share of new traces that is sent, from the next request on.
@@ -40,7 +34,7 @@ pub fn set_ratio(ratio: f64) -> Result<(), String> {
     if !(0.0..=1.0).contains(&ratio) {
         return Err(format!("a sampling ratio is a number from 0 to 1, not {ratio}"));
     }
-    layer::current(|core| core.sampling.set(ratio)).ok_or("telemetry is not set up")?;
+    subscriber::current(|core| core.sampling.set(ratio)).ok_or("telemetry is not set up")?;
     tracing::info!(ratio, "sampling changed");
     Ok(())
 }
@@ -78,15 +72,14 @@ pub(crate) fn new_span_id() -> SpanId {
     SpanId::from(fastrand::u64(1..))
 }
 
-static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| InstrumentationScope::builder("observability").build());
+/// The instrumentation scope of all spans.
+pub(crate) const SCOPE: &str = "observability";
+static INSTRUMENTATION_SCOPE: LazyLock<InstrumentationScope> =
+    LazyLock::new(|| InstrumentationScope::builder(SCOPE).build());
 
-/// The span of a request or a job that ends now, with the fields it was given.
-pub(crate) fn root(
-    request: &Request,
-    span_kind: SpanKind,
-    name: Cow<'static, str>,
-    start_time: SystemTime,
-) -> SpanData {
+/// The span of a request or a job that ends now and took so long, with the fields it was given.
+pub(crate) fn root(request: &Request, span_kind: SpanKind, name: Cow<'static, str>, took: Duration) -> SpanData {
+    let end_time = SystemTime::now();
     let context =
         SpanContext::new(request.trace_id, request.span_id, TraceFlags::SAMPLED, false, TraceState::default());
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -99,14 +92,15 @@ pub(crate) fn root(
         parent_span_is_remote: request.parent.is_some(),
         span_kind,
         name,
-        start_time,
-        end_time: SystemTime::now(),
+        // From one timer: the line and the histogram say the same duration.
+        start_time: end_time - took,
+        end_time,
         attributes: request.with_fields(fields),
         dropped_attributes_count: 0,
         events: opentelemetry_sdk::trace::SpanEvents::default(),
         links: opentelemetry_sdk::trace::SpanLinks::default(),
         status: Status::Unset,
-        instrumentation_scope: SCOPE.clone(),
+        instrumentation_scope: INSTRUMENTATION_SCOPE.clone(),
     }
 }
 
@@ -139,56 +133,35 @@ impl IdGenerator for GivenIds {
 
 /// Where ended spans go. Cheap to clone; the root spans and the SDK's tracer share one.
 #[derive(Clone, Debug)]
-pub(crate) struct Spans {
-    processor: Option<Arc<dyn SpanProcessor>>,
-    waiting: Arc<AtomicUsize>,
+pub(crate) enum Spans {
+    /// Nothing is sent; ids exist all the same.
+    Nowhere,
+    /// Over OTLP, to a collector.
+    Collector(Arc<Exporter>),
+    /// A test's memory.
+    Memory(Arc<Mutex<Vec<SpanData>>>),
 }
 
 impl Spans {
-    /// Nothing is sent; ids exist all the same.
-    pub(crate) fn nowhere() -> Self {
-        Self { processor: None, waiting: Arc::default() }
-    }
-
-    pub(crate) fn to(processor: Arc<dyn SpanProcessor>) -> Self {
-        Self { processor: Some(processor), waiting: Arc::default() }
-    }
-
-    /// A batch processor that sends OTLP over HTTP to `<endpoint>/v1/traces`.
+    /// Sends OTLP over HTTP to `<endpoint>/v1/traces`.
     pub(crate) fn over_otlp(endpoint: &str, service: &Service, environment: &str) -> Result<Self, InitError> {
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-            .with_timeout(Duration::from_secs(5))
-            .with_retry_policy(RetryPolicy::disabled())
-            .build()
-            .map_err(|error| InitError::Exporter(error.to_string()))?;
-        let mut exporter = Counting { exporter, waiting: Arc::clone(&waiting) };
-        opentelemetry_sdk::trace::SpanExporter::set_resource(&mut exporter, &resource(service, environment));
-        let batches = BatchConfigBuilder::default()
-            .with_max_queue_size(QUEUE)
-            .with_max_export_batch_size(256)
-            .with_scheduled_delay(Duration::from_millis(500))
-            .build();
-        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-        Ok(Self { processor: Some(Arc::new(processor)), waiting })
+        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        let exporter = Exporter::start(&url, &resource(service, environment)).map_err(InitError::Exporter)?;
+        Ok(Self::Collector(Arc::new(exporter)))
     }
 
     /// Whether anything is sent at all. If not, no request is sampled.
     pub(crate) fn wanted(&self) -> bool {
-        self.processor.is_some()
+        !matches!(self, Self::Nowhere)
     }
 
-    /// Hands an ended span over, or counts it as dropped when too many wait.
+    /// Hands an ended span over. Never waits.
     pub(crate) fn end(&self, span: SpanData) {
-        let Some(processor) = &self.processor else { return };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            DROPPED.increment(["spans", "queue_full"]);
-            return;
+        match self {
+            Self::Nowhere => {}
+            Self::Collector(exporter) => exporter.take(span),
+            Self::Memory(spans) => spans.lock().unwrap_or_else(PoisonError::into_inner).push(span),
         }
-        processor.on_end(span);
     }
 
     /// The tracer for spans below the root. Their sampling was decided with the root.
@@ -202,9 +175,8 @@ impl Spans {
 
     /// Sends what waits, and stops. Returns after three seconds at the latest.
     pub(crate) fn shut_down(&self) {
-        let Some(processor) = &self.processor else { return };
-        if let Err(error) = processor.shutdown_with_timeout(SHUTDOWN) {
-            tracing::warn!(failure_type = "telemetry", %error, "spans may be lost at shutdown");
+        if let Self::Collector(exporter) = self {
+            exporter.shut_down();
         }
     }
 }
@@ -217,11 +189,11 @@ impl SpanProcessor for Spans {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.processor.as_ref().map_or(Ok(()), |processor| processor.force_flush())
+        Ok(())
     }
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        // The guard shuts the shared processor down, once, in its order.
+        // The guard ends the exporter, once, in its order.
         Ok(())
     }
 }
@@ -234,34 +206,4 @@ fn resource(service: &Service, environment: &str) -> Resource {
             KeyValue::new("deployment.environment.name", environment.to_owned()),
         ])
         .build()
-}
-
-/// Counts what the exporter could not deliver.
-#[derive(Debug)]
-struct Counting<E> {
-    exporter: E,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Counting<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        let result = self.exporter.export(batch).await;
-        self.waiting.fetch_sub(spans, Ordering::Relaxed);
-        if let Err(error) = &result {
-            DROPPED.add(["spans", "export"], u64::try_from(spans).unwrap_or(u64::MAX));
-            if once_a_minute() {
-                tracing::warn!(failure_type = "telemetry", spans, %error, "spans could not be sent: is the collector up?");
-            }
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
 }

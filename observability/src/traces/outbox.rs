@@ -1,0 +1,200 @@
+//! Encoded spans that wait for the collector, bounded in bytes. While it is away they stay; when it is
+//! back, all of them are sent. To OpenTelemetry's exporter this is an HTTP client that always succeeds.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, StatusCode};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::client;
+use crate::losses::{SPANS_EXPORT, SPANS_QUEUE};
+
+/// Bytes of spans that may wait, of about 300 each: 30 s at 900 spans a second.
+const MAX_WAITING: usize = 8 * 1024 * 1024;
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long a batch is tried again: more than the 30 s that a restart may take.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// The first pause before another attempt. Each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Waiting>,
+    /// There is a batch, or there will be none any more.
+    changed: Notify,
+    /// The process ends.
+    hurry: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batches: VecDeque<Batch>,
+    /// Of all batches, that which is being sent included.
+    bytes: usize,
+    spans: usize,
+    /// Spans in the batch that comes next.
+    expected: usize,
+    hurried: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Batch {
+    request: Request<Bytes>,
+    spans: usize,
+}
+
+/// Where OpenTelemetry's exporter posts.
+#[derive(Debug)]
+pub(super) struct Slot(pub(super) Arc<Outbox>);
+
+#[async_trait]
+impl HttpClient for Slot {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut waiting = self.0.lock();
+        let (spans, bytes) = (waiting.expected, request.body().len());
+        if waiting.bytes + bytes > MAX_WAITING {
+            SPANS_QUEUE.count(spans);
+        } else {
+            waiting.spans += spans;
+            waiting.bytes += bytes;
+            waiting.batches.push_back(Batch { request, spans });
+            self.0.changed.notify_one();
+        }
+        Ok(Response::default())
+    }
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many spans the next request holds.
+    pub(super) fn expect(&self, spans: usize) {
+        self.lock().expected = spans;
+    }
+
+    /// From now on, one failed attempt is enough.
+    pub(super) fn hurry(&self) {
+        self.lock().hurried = true;
+        self.hurry.notify_one();
+    }
+
+    /// No batch comes any more.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// How many spans are still here. They are nobody's from now on.
+    pub(super) fn give_up(&self) -> usize {
+        std::mem::take(&mut self.lock().spans)
+    }
+
+    /// The next batch, or none when there will be none.
+    async fn next(&self) -> Option<Batch> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                let batch = waiting.batches.pop_front();
+                if batch.is_some() || waiting.closed {
+                    return batch;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Forgets a batch that was sent or given up. False when the end of the process has counted it already.
+    fn settle(&self, batch: &Batch) -> bool {
+        let mut waiting = self.lock();
+        waiting.bytes -= batch.request.body().len();
+        let left = waiting.spans.checked_sub(batch.spans);
+        waiting.spans = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
+/// Empties the outbox.
+pub(super) struct Sender {
+    outbox: Arc<Outbox>,
+    client: Client,
+}
+
+/// Why an attempt failed, whether for good, and how long the collector wants to be left alone.
+struct Refusal {
+    cause: String,
+    for_good: bool,
+    pause: Duration,
+}
+
+impl Sender {
+    pub(super) fn new(outbox: Arc<Outbox>) -> reqwest::Result<Self> {
+        Ok(Self { outbox, client: client::builder().timeout(ATTEMPT).build()? })
+    }
+
+    pub(super) async fn run(&self) {
+        while let Some(batch) = self.outbox.next().await {
+            let result = self.deliver(&batch).await;
+            if let (true, Err(cause)) = (self.outbox.settle(&batch), result) {
+                SPANS_EXPORT.count_with(batch.spans, &cause);
+            }
+        }
+    }
+
+    /// Tries until the collector has the batch, refuses it for good, or was away for too long.
+    async fn deliver(&self, batch: &Batch) -> Result<(), String> {
+        let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let Err(refusal) = self.attempt(batch.request.clone()).await else { return Ok(()) };
+            if refusal.for_good || self.outbox.lock().hurried || started.elapsed() >= PATIENCE {
+                return Err(refusal.cause);
+            }
+            // Many processes wait for the same collector: they must not come back in the same moment.
+            let pause_now = pause.mul_f64(0.5 + fastrand::f64() / 2.0).max(refusal.pause);
+            let _ = timeout(pause_now, self.outbox.hurry.notified()).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt(&self, request: Request<Bytes>) -> Result<(), Refusal> {
+        let failed = |error: reqwest::Error| Refusal {
+            cause: chain(&error.without_url()),
+            for_good: false,
+            pause: Duration::ZERO,
+        };
+        let request = request.try_into().map_err(failed)?;
+        let answer = self.client.execute(request).await.map_err(failed)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let again = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::BAD_GATEWAY,
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::GATEWAY_TIMEOUT,
+        ];
+        let asked = answer.headers().get(RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        Err(Refusal {
+            cause: format!("the collector answered {status}"),
+            for_good: !again.contains(&status),
+            pause: Duration::from_secs(asked.unwrap_or_default()).min(PATIENCE),
+        })
+    }
+}
+
+/// An error with all its causes: reqwest's own words do not say what the system said.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
+}
