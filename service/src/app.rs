@@ -5,21 +5,20 @@ use actix_web::{
     App, Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    error::InternalError,
-    http::header::{
-        AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    },
-    middleware::{Next, from_fn},
+    http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName},
+    middleware::from_fn,
     web,
 };
 
 use crate::{
+    answer,
     auth::Auth,
     database::Database,
     error::ApiError,
+    faults::Faults,
     gate::{Gate, Limits},
     orders,
+    pages::{self, Link, Pages},
     payments::Payments,
 };
 
@@ -31,19 +30,41 @@ pub struct Parts {
     limits: Limits,
     gate: Gate,
     origins: Vec<String>,
+    faults: Option<Faults>,
+    pages: Pages,
 }
 
 impl Parts {
     /// `origins` are those of browser pages that may use the API.
     #[must_use]
     pub fn new(database: Database, payments: Payments, limits: Limits, auth: Auth, origins: Vec<String>) -> Self {
-        Self { database, payments, limits, gate: Gate::new(limits, auth), origins }
+        Self {
+            database,
+            payments,
+            limits,
+            gate: Gate::new(limits, auth),
+            origins,
+            faults: None,
+            pages: Pages::new(vec![]),
+        }
+    }
+
+    /// Shows ways to the rest of the stack.
+    #[must_use]
+    pub(crate) fn with_links(self, links: Vec<Link>) -> Self {
+        Self { pages: Pages::new(links), ..self }
+    }
+
+    /// Lets requests meet these faults.
+    #[must_use]
+    pub fn with_faults(self, faults: Option<Faults>) -> Self {
+        Self { faults, ..self }
     }
 }
 
 /// The application that every worker serves.
 pub fn app(
-    Parts { database, payments, limits, gate, origins }: Parts,
+    Parts { database, payments, limits, gate, origins, faults, pages }: Parts,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -56,16 +77,18 @@ pub fn app(
     App::new()
         .app_data(web::Data::new(database))
         .app_data(web::Data::new(payments))
+        .app_data(web::Data::new(pages))
         .app_data(web::PayloadConfig::new(limits.body))
         .app_data(web::JsonConfig::default().limit(limits.body).error_handler(|error, _| ApiError::from(error).into()))
         .app_data(web::PathConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .app_data(web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
         .configure(orders::routes::register)
+        .configure(pages::register)
         .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
         // The last one is the outermost.
-        .wrap(from_fn(move |request, next| gate.clone().pass(request, next)))
+        .wrap(from_fn(move |request, next| gate.clone().pass(faults.clone(), request, next)))
         .wrap(cors(&origins))
-        .wrap(from_fn(secure))
+        .wrap(from_fn(answer::complete))
         .wrap(observability::http::observe())
 }
 
@@ -76,34 +99,4 @@ fn cors(origins: &[String]) -> Cors {
         .expose_headers(["location", "retry-after", "x-request-id"])
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
-}
-
-/// Headers of every answer, refusals included. Pages load nothing from elsewhere, and nothing frames them.
-async fn secure(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    fn add(headers: &mut HeaderMap) {
-        for (name, value) in [
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (REFERRER_POLICY, "no-referrer"),
-            (CONTENT_SECURITY_POLICY, "default-src 'self'; frame-ancestors 'none'"),
-            (CACHE_CONTROL, "no-store"),
-        ] {
-            if !headers.contains_key(&name) {
-                headers.insert(name, HeaderValue::from_static(value));
-            }
-        }
-    }
-    match next.call(request).await {
-        Ok(mut answer) => {
-            add(answer.headers_mut());
-            Ok(answer)
-        }
-        Err(error) => {
-            let mut answer = error.as_response_error().error_response();
-            add(answer.headers_mut());
-            Err(InternalError::from_response(error, answer).into())
-        }
-    }
 }

@@ -11,8 +11,11 @@ use anyhow::Context as _;
 
 use crate::{
     SERVICE,
-    config::{Command, Invocation, RunTimeSetting, show},
-    database::{Settings, migrations},
+    config::{Command, Config, Invocation, RunTimeSetting, show},
+    database::{
+        check,
+        migrations::{self, Roles},
+    },
     metrics,
     payments::stub,
     server,
@@ -35,16 +38,22 @@ pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
         Command::Migrate => {
             config.validate()?;
             let _telemetry = observability::init(SERVICE, &config.telemetry, metrics::ALL)?;
-            let options = Settings::new(config)?.connect;
+            let roles = Roles::new(config)?;
             actix_web::rt::System::new()
-                .block_on(migrations::migrate(&options, MIGRATE_PATIENCE))
+                .block_on(migrations::migrate(&roles, MIGRATE_PATIENCE))
                 .context("the migration failed: correct it, or the database, and run this again")
         }
         Command::Config { template: true } => print(&show::template()),
         Command::Config { template: false } => print(&show::effective(&invocation.settings)),
-        Command::Check => {
+        Command::Check { offline } => {
             config.validate()?;
-            print("the configuration is good\n")
+            print("the configuration is good\n")?;
+            if *offline {
+                return Ok(());
+            }
+            let options = config.connect_options()?;
+            let found = actix_web::rt::System::new().block_on(check::check(&options, config.migrate))?;
+            print(&format!("{found}\n"))
         }
         Command::PaymentsStub => {
             let service = observability::Service { name: "payments-stub", ..SERVICE };
@@ -54,18 +63,28 @@ pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
             actix_web::rt::System::new().block_on(stub::serve(listener)).context("the stub failed")
         }
         Command::Health => ask(config.admin_listen, "GET", "/health/ready", "").map(|_| ()),
-        Command::Admin { setting } => {
-            let (listener, path, value) = match setting {
-                RunTimeSetting::LogLevel { directives } => (config.admin_listen, "/log-level", directives),
-                RunTimeSetting::Sampling { ratio } => (config.admin_listen, "/sampling", ratio),
-                RunTimeSetting::Payments { behaviour } => (config.payments_listen, "/behaviour", behaviour),
-            };
-            let answer = match value {
-                Some(value) => ask(listener, "PUT", path, value)?,
-                None => ask(listener, "GET", path, "")?,
-            };
-            print(&format!("{answer}\n"))
+        Command::Admin { setting } => print(&format!("{}\n", administer(config, setting)?)),
+    }
+}
+
+/// Shows or changes what can be changed while the service runs; returns what then holds.
+fn administer(config: &Config, setting: &RunTimeSetting) -> anyhow::Result<String> {
+    let (listener, path, value) = match setting {
+        RunTimeSetting::LogLevel { directives } => (config.admin_listen, "/log-level".to_owned(), directives.clone()),
+        RunTimeSetting::Sampling { ratio } => (config.admin_listen, "/sampling".to_owned(), ratio.clone()),
+        RunTimeSetting::Payments { behaviour } => (config.payments_listen, "/behaviour".to_owned(), behaviour.clone()),
+        RunTimeSetting::Fault { kind, end, how } => {
+            let path = kind.map_or_else(|| "/faults".to_owned(), |kind| format!("/faults/{}", kind.as_str()));
+            if *end {
+                return ask(config.admin_listen, "DELETE", &path, "");
+            }
+            let how = kind.map(|_| serde_json::to_string(how)).transpose()?;
+            (config.admin_listen, path, how)
         }
+    };
+    match value {
+        Some(value) => ask(listener, "PUT", &path, &value),
+        None => ask(listener, "GET", &path, ""),
     }
 }
 

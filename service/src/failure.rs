@@ -40,6 +40,11 @@ impl FailureType {
         Self::Errors,
     ];
 
+    /// The failure that is called so outside of this program.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure_type| failure_type.as_str() == name)
+    }
+
     /// This failure as the middleware logs and counts it.
     pub(crate) fn with(self, cause: String) -> Failure {
         Failure { failure_type: self.as_str(), severity: self.severity(), cause }

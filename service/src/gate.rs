@@ -26,6 +26,7 @@ use observability::context;
 use crate::{
     auth::{Auth, User},
     error::ApiError,
+    faults::Faults,
 };
 
 /// Largest head of a request, in bytes; the query is a part of it.
@@ -84,9 +85,10 @@ impl Gate {
         Self(Arc::new(Inner { limits, auth, rates, counted, inside }))
     }
 
-    /// The middleware.
+    /// The middleware. `faults` are for requests that are inside.
     pub(crate) async fn pass<B: MessageBody + 'static>(
         self,
+        faults: Option<Faults>,
         mut request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
@@ -96,7 +98,16 @@ impl Gate {
             Err(error) => return Ok(request.into_response(error.error_response()).map_into_right_body()),
         };
         let received = watch_body(&mut request);
-        match tokio::time::timeout(limit, next.call(request)).await {
+        let answer = async {
+            if let Some(faults) = faults {
+                // What a fault holds up, no slow client does.
+                let before = received.replace(true);
+                faults.meet(&request).await?;
+                received.set(before);
+            }
+            next.call(request).await
+        };
+        match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer.map(ServiceResponse::map_into_left_body),
             Err(_) if received.get() => Err(ApiError::TimedOut.into()),
             Err(_) => Err(ApiError::SlowClient.into()),

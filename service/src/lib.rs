@@ -2,6 +2,7 @@
 //! needs. To start your own, replace `orders` and keep the rest.
 
 pub mod admin;
+mod answer;
 pub mod app;
 pub mod auth;
 pub mod commands;
@@ -9,10 +10,13 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod failure;
+pub mod faults;
 pub mod gate;
 pub mod health;
 pub mod metrics;
+pub mod openapi;
 pub mod orders;
+mod pages;
 pub mod payments;
 pub mod server;
 

@@ -23,8 +23,13 @@ pub static CIRCUIT_BREAKER_STATE: Gauge<1> = Gauge::new(
 pub static MIGRATIONS_FAILED: Gauge<0> =
     Gauge::new("migrations_failed", "1 while the schema is not current because a migration failed at start.", []);
 
+/// What is broken on purpose; absent without `FAULTS=on`.
+pub static FAULT_ACTIVE: Gauge<1> =
+    Gauge::new("fault_active", "1 while something is broken on purpose, by `service admin fault`.", ["fault"]);
+
 /// Everything declared above.
-pub static ALL: &[&dyn Metric] = &[&ORDERS_CREATED, &ORDER_PAYMENTS, &CIRCUIT_BREAKER_STATE, &MIGRATIONS_FAILED];
+pub static ALL: &[&dyn Metric] =
+    &[&ORDERS_CREATED, &ORDER_PAYMENTS, &CIRCUIT_BREAKER_STATE, &MIGRATIONS_FAILED, &FAULT_ACTIVE];
 
 /// Puts every series there from the first scrape on: a counter that appears with its first event looks
 /// to a rate as if that event had never happened.

@@ -16,10 +16,15 @@ use crate::{
     admin,
     app::{Parts, app},
     config::Config,
-    database::{Database, Settings, migrations, watcher},
+    database::{
+        Database, Settings,
+        migrations::{self, Roles},
+        watcher,
+    },
+    faults::Faults,
     gate::Limits,
     health::Health,
-    metrics, orders,
+    metrics, orders, pages,
     payments::Payments,
 };
 
@@ -29,6 +34,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
 pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
     let settings = Settings::new(config)?;
+    let roles = Roles::new(config)?;
     let public = bind(config.listen, "LISTEN")?;
     let admin = bind(config.admin_listen, "ADMIN_LISTEN")?;
     let (listen, admin_listen) = (public.local_addr()?, admin.local_addr()?);
@@ -38,14 +44,16 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
     let database = Database::unknown();
     let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry)?;
     let health = Health::new(database.clone());
+    let faults = config.faults.then(|| Faults::none(database.clone()));
 
     let admin = {
-        let (database, health) = (database.clone(), health.clone());
+        let (database, health, faults) = (database.clone(), health.clone(), faults.clone());
         HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(database.clone()))
                 .app_data(web::Data::new(health.clone()))
                 .app_data(web::Data::new(report.clone()))
+                .app_data(web::Data::new(faults.clone()))
                 .configure(admin::register)
         })
         .workers(1)
@@ -61,6 +69,7 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
             rate: NonZeroU32::new(config.rate_limit),
         };
         let parts = Parts::new(database.clone(), payments.clone(), limits, config.auth()?, config.cors_origins.clone());
+        let parts = parts.with_faults(faults).with_links(pages::links(config));
         HttpServer::new(move || app(parts.clone()))
             // For a client that sends its head slowly; the body has REQUEST_TIMEOUT.
             .client_request_timeout(HEAD_TIMEOUT)
@@ -74,9 +83,9 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
     // Probes and scrapes are answered until the last request is done.
     let admin_handle = admin.handle();
     observability::spawn(admin);
-    observability::spawn(watcher::watch(database.clone(), settings.clone()));
+    observability::spawn(watcher::watch(database.clone(), settings));
     observability::spawn_local(async move {
-        migrations::prepare(database.clone(), settings.connect, migrate, health).await;
+        migrations::prepare(database.clone(), roles, migrate, health).await;
         orders::finish_pending(database, payments).await;
     });
     public.await.context("the public listener failed")?;

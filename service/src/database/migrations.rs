@@ -4,19 +4,42 @@ use std::time::Duration;
 
 use observability::db;
 use sqlx::{
-    Connection as _, PgConnection,
+    AssertSqlSafe, Connection as _, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
 use tokio::time::{Instant, sleep};
 
 use super::{Database, is_lost};
-use crate::{failure::FailureType, health::Health, metrics::MIGRATIONS_FAILED};
+use crate::{
+    config::{Config, Invalid},
+    failure::FailureType,
+    health::Health,
+    metrics::MIGRATIONS_FAILED,
+};
 
 /// How often a schema that others have to bring up to date is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-fn migrator() -> Migrator {
+/// Who changes the schema, and who uses it.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    /// The way in for migrations: `DATABASE_MIGRATE_URL`, else `DATABASE_URL`.
+    pub owner: PgConnectOptions,
+    /// The role in `DATABASE_URL`; when it is another one, each migration grants it what it needs.
+    pub user: String,
+}
+
+impl Roles {
+    /// What the configuration says.
+    pub fn new(config: &Config) -> Result<Self, Invalid> {
+        let user = config.connect_options()?;
+        let owner = config.migrate_options()?.unwrap_or_else(|| user.clone());
+        Ok(Self { owner: owner.application_name(crate::SERVICE.name), user: user.get_username().to_owned() })
+    }
+}
+
+pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!();
     // After a rollback the database is ahead of the program: migrations must allow for that.
     migrator.set_ignore_missing(true);
@@ -24,15 +47,32 @@ fn migrator() -> Migrator {
 }
 
 /// Applies what is missing. Only one process does so at a time: sqlx holds an advisory lock meanwhile.
-async fn apply(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    let mut connection = PgConnection::connect_with(options).await?;
+async fn apply(roles: &Roles) -> Result<(), MigrateError> {
+    let mut connection = PgConnection::connect_with(&roles.owner).await?;
     // Else Postgres notes each time that sqlx's own table is there already. A migration may take its
     // time; but while it waits for a lock, everybody behind it waits too.
     let session = "set client_min_messages = warning; set statement_timeout = 0; set lock_timeout = '3s'";
     sqlx::raw_sql(session).execute(&mut connection).await?;
     migrator().run(&mut connection).await?;
+    if roles.owner.get_username() != roles.user {
+        sqlx::raw_sql(AssertSqlSafe(grants(&roles.user))).execute(&mut connection).await?;
+    }
     connection.close().await?;
     Ok(())
+}
+
+/// What the service may do while it runs: read and write rows, and nothing to the schema.
+fn grants(user: &str) -> String {
+    let user = user.replace('"', "\"\"");
+    // The lock is for those that migrate at the same time: Postgres refuses two grants at once.
+    format!(
+        r#"begin; select pg_advisory_xact_lock(770, 0);
+           grant usage on schema public to "{user}";
+           grant select, insert, update, delete on all tables in schema public to "{user}";
+           grant usage on all sequences in schema public to "{user}";
+           revoke insert, update, delete on _sqlx_migrations from "{user}";
+           commit"#
+    )
 }
 
 /// How many migrations of this program the database lacks.
@@ -52,11 +92,11 @@ async fn pending(connection: &mut PgConnection) -> sqlx::Result<usize> {
 }
 
 /// Applies what is missing and waits up to `patience` for a database that is not there yet.
-pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(), MigrateError> {
+pub async fn migrate(roles: &Roles, patience: Duration) -> Result<(), MigrateError> {
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(250);
     loop {
-        match apply(options).await {
+        match apply(roles).await {
             Err(error) if may_pass(&error) && Instant::now() + pause < deadline => {
                 tracing::info!(cause = error.to_string(), "waiting for the database");
                 sleep(pause).await;
@@ -90,10 +130,10 @@ fn may_pass(error: &MigrateError) -> bool {
 
 /// The part of the start that needs the database: returns once the schema is current. A failed
 /// migration leaves the process alive and not ready, for people to look at, until someone mends it.
-pub async fn prepare(database: Database, options: PgConnectOptions, migrate: bool, health: Health) {
+pub async fn prepare(database: Database, roles: Roles, migrate: bool, health: Health) {
     database.until_up().await;
     if migrate {
-        while let Err(error) = apply(&options).await {
+        while let Err(error) = apply(&roles).await {
             if may_pass(&error) {
                 sleep(LOOK_AGAIN).await;
                 database.until_up().await;

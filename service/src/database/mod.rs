@@ -1,23 +1,37 @@
 //! Postgres as the rest of the service sees it: a pool while it is up, an error at once while it is
 //! not. Who may query and how long it may take is decided here, once.
 
+pub mod check;
 pub mod migrations;
 pub mod watcher;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use observability::db;
+use observability::{context, db};
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, PgTransaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep},
+};
 
 use crate::{config::Config, error::ApiError};
 
 /// A connection idle for longer than this is asked whether it still lives before it is used. A busy
 /// pool thus pays no extra round trip, a quiet one finds its dead connections.
 const IDLE_TRUST: Duration = Duration::from_secs(1);
+
+/// Work that takes longer is slow: for a minute from then on, all work runs in a transaction that
+/// names its trace.
+const SLOW: Duration = Duration::from_millis(250);
+const SLOW_FOR: Duration = Duration::from_mins(1);
 
 /// How to reach Postgres, and how many connections to keep.
 #[derive(Clone, Debug)]
@@ -81,13 +95,15 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     state: watch::Sender<State>,
     suspicion: Notify,
+    slow_until: Mutex<Option<Instant>>,
 }
 
 impl Database {
     /// A database nobody has reached yet; [`watcher::watch`] finds out.
     #[must_use]
     pub fn unknown() -> Self {
-        Self(Arc::new(Shared { state: watch::Sender::new(State::Unknown), suspicion: Notify::new() }))
+        let state = watch::Sender::new(State::Unknown);
+        Self(Arc::new(Shared { state, suspicion: Notify::new(), slow_until: Mutex::default() }))
     }
 
     /// A database that counts as up for ever, for tests.
@@ -107,7 +123,18 @@ impl Database {
         };
         let query = async {
             let mut connection = db::acquire(&pool).await?;
-            work(&mut connection).await
+            if !self.is_slow() {
+                return work(&mut connection).await;
+            }
+            let mut transaction = begin(&mut connection).await?;
+            let outcome = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(outcome)
+        };
+        let slow = async {
+            sleep(SLOW).await;
+            *self.0.slow_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + SLOW_FOR);
+            pending::<Infallible>().await
         };
         tokio::select! {
             biased;
@@ -119,7 +146,13 @@ impl Database {
                 error.into()
             }),
             _ = state.changed() => Err(lost()),
+            never = slow => match never {},
         }
+    }
+
+    fn is_slow(&self) -> bool {
+        let until = *self.0.slow_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Whether the watcher reaches it.
@@ -147,6 +180,20 @@ impl Database {
             // Closing waits for connections in use, and those may hang as long as the network likes.
             observability::spawn(async move { pool.close().await });
         }
+    }
+}
+
+/// Begins a transaction that carries the id of its trace in `application_name`, so that a line of
+/// Postgres' log or a row of `pg_stat_activity` leads to the request. It costs no round trip, and ends
+/// with the transaction. A comment in each statement would be a new statement each time, to be prepared anew.
+pub(crate) async fn begin(connection: &mut PgConnection) -> sqlx::Result<PgTransaction<'_>> {
+    match context::trace_id().filter(|_| !connection.is_in_transaction()) {
+        // The id is hexadecimal.
+        Some(id) => {
+            let name = crate::SERVICE.name;
+            connection.begin_with(AssertSqlSafe(format!("begin; set local application_name = '{name} {id}'"))).await
+        }
+        None => connection.begin().await,
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use observability::db;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Database, Settings, State};
 use crate::failure::FailureType;
 
-/// Time between two questions.
+/// Time from an answer to the next question; while it is down, on average.
 const PERIOD: Duration = Duration::from_millis(500);
 /// A silent database is suspect after this long ...
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,14 +30,7 @@ pub async fn watch(database: Database, settings: Settings) {
     let mut probe = Probe { options: settings.connect.clone().disable_statement_logging(), connection: None };
     let mut verdict = Verdict::new(Instant::now());
     let mut misses = 0_u32;
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            // A request has lost its connection: look at once.
-            () = database.0.suspicion.notified() => {}
-        }
         let answer = probe.ask(verdict.state).await;
         misses = if answer.is_ok() { 0 } else { misses.saturating_add(1) };
         let change = verdict.record(answer.is_ok(), Instant::now());
@@ -48,6 +41,19 @@ pub async fn watch(database: Database, settings: Settings) {
         if let Some(change) = change {
             publish(&database, &settings, &change, &cause);
         }
+        tokio::select! {
+            () = sleep(pause(verdict.state)) => {}
+            // A request has lost its connection: look at once.
+            () = database.0.suspicion.notified() => {}
+        }
+    }
+}
+
+/// All instances lose a database in the same moment; they do not come back in the same moment.
+fn pause(seen: Seen) -> Duration {
+    match seen {
+        Seen::Down => PERIOD.mul_f64(0.5 + fastrand::f64()),
+        Seen::Never | Seen::Up => PERIOD,
     }
 }
 
@@ -179,6 +185,13 @@ mod tests {
             now += PERIOD;
         }
         changes
+    }
+
+    #[test]
+    fn instances_ask_a_lost_database_at_different_moments() {
+        let pauses: Vec<_> = (0..20).map(|_| pause(Seen::Down)).collect();
+        assert!(pauses.iter().all(|pause| (PERIOD / 2..PERIOD * 2).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::ready;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, http::header::LOCATION, web};
 use observability::context;
 use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +13,19 @@ use super::{
     payment::{self, Outcome},
     store::{self, Once},
 };
-use crate::{auth::User, database::Database, error::ApiError, metrics, payments::Payments};
+use crate::{
+    auth::User,
+    database::Database,
+    error::{ApiError, Needs},
+    metrics,
+    payments::Payments,
+};
+
+/// What `openapi.json` says of them. Of errors only those that not every operation has; the table of problems
+/// describes all.
+#[derive(OpenApi)]
+#[openapi(paths(list, create, get, pay, cancel), tags((name = "orders", description = "Orders and their payment.")))]
+pub(crate) struct Documented;
 
 /// Puts the routes under `/v1`. Every earlier route costs a match, so the hot ones come first.
 pub(crate) fn register(service: &mut web::ServiceConfig) {
@@ -29,14 +42,25 @@ fn resource(path: &'static str, allowed: &'static str) -> Resource {
         .default_service(web::to(move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)))))
 }
 
+/// Place an order
+///
+/// With an `Idempotency-Key` it can be sent again, after a timeout for example: for 24 hours the same key and body
+/// get the same answer, and make no second order.
+#[utoipa::path(
+    post, path = "/v1/orders", operation_id = "placeOrder", tag = "orders", request_body = NewOrder,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of your own, new for each order.",
+        min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", example = "8f14e45f-ceea-467f")),
+    responses((status = 201, description = "The order, open.", body = Order,
+        headers(("location" = String, description = "Where the order is from now on."))))
+)]
 async fn create(
     request: HttpRequest,
     database: web::Data<Database>,
     body: web::Json<NewOrder>,
 ) -> Result<HttpResponse, ApiError> {
-    let problems = body.problems();
-    if !problems.is_empty() {
-        return Err(ApiError::Invalid(problems));
+    let needs = body.needs();
+    if !needs.is_empty() {
+        return Err(ApiError::Invalid(Needs(needs)));
     }
     let id = Uuid::now_v7();
     let user = request.extensions().get::<User>().cloned();
@@ -71,12 +95,26 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
         .ok_or_else(|| ApiError::Malformed("idempotency-key: 1 to 255 printable ASCII characters".into()))
 }
 
+/// Get an order
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", operation_id = "getOrder", tag = "orders",
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses((status = 200, description = "The order as it is now.", body = Order), (status = 404))
+)]
 async fn get(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
     context::put("order_id", id.to_string());
     let order = database.run(async |connection| store::find(connection, *id).await).await?;
     order.map(web::Json).ok_or(ApiError::NotFound)
 }
 
+/// Cancel an order
+///
+/// Possible while it is open, and final.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancellation", operation_id = "cancelOrder", tag = "orders",
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses((status = 200, description = "The order, cancelled.", body = Order), (status = 404), (status = 409))
+)]
 async fn cancel(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<web::Json<Order>, ApiError> {
     context::put("order_id", id.to_string());
     let cancelled = database.run(async |connection| store::step(connection, *id, Step::Cancel).await).await?;
@@ -86,6 +124,19 @@ async fn cancel(database: web::Data<Database>, id: web::Path<Uuid>) -> Result<we
     }
 }
 
+/// Pay for an order
+///
+/// Possible while it is open. When the payments provider does not decide in time, the order is `payment_pending`
+/// and is settled in the background: get it again later.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/payment", operation_id = "payOrder", tag = "orders",
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    responses(
+        (status = 200, description = "The order, paid.", body = Order),
+        (status = 202, description = "The order, with its payment pending.", body = Order),
+        (status = 402), (status = 404), (status = 409),
+    )
+)]
 async fn pay(
     database: web::Data<Database>,
     payments: web::Data<Payments>,
@@ -112,32 +163,46 @@ async fn out_of_turn(database: &Database, id: Uuid) -> Result<ApiError, ApiError
     }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only orders of this status.
     status: Option<Status>,
+    /// Orders on a page.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
     /// The `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
-#[derive(Debug, Serialize)]
+/// A part of the list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderPage)]
 struct Page {
+    /// Newest first.
     orders: Vec<Order>,
     /// Where the next page starts; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next_cursor: Option<Uuid>,
 }
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 
-/// Newest first. The cursor is the last id shown, so orders that arrive meanwhile move nothing.
+/// List orders
+///
+/// Newest first. Orders that arrive while you go through the pages move nothing: none is skipped or repeated.
+#[utoipa::path(
+    get, path = "/v1/orders", operation_id = "listOrders", tag = "orders", params(ListQuery),
+    responses((status = 200, description = "A page.", body = Page), (status = 422))
+)]
 async fn list(database: web::Data<Database>, query: web::Query<ListQuery>) -> Result<web::Json<Page>, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         let need = format!("a number from 1 to {MAX_LIMIT}");
-        return Err(ApiError::Invalid(vec![("limit", need)]));
+        return Err(ApiError::Invalid(Needs(vec![("limit", need)])));
     }
     let before = query.cursor.unwrap_or(Uuid::max());
     // One more than asked for tells whether there is a next page.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use observability::db;
-use sqlx::{Connection as _, PgConnection, query, query_as, query_scalar, types::Json};
+use sqlx::{PgConnection, query, query_as, query_scalar, types::Json};
 use uuid::Uuid;
 
 use super::{NewOrder, Order, Status, Step, payment::Pending};
+use crate::database::begin;
 
 pub(super) async fn insert(connection: &mut PgConnection, id: Uuid, new: &NewOrder) -> sqlx::Result<Order> {
     let query = query_as!(
@@ -40,7 +41,7 @@ pub(super) async fn insert_once(
     id: Uuid,
     new: &NewOrder,
 ) -> sqlx::Result<Once> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin(connection).await?;
     let claim = query!(
         "insert into idempotency_keys as held (owner, key, request, order_id) values ($1, $2, $3, $4)
          on conflict (owner, key) do update
@@ -110,7 +111,7 @@ pub(super) async fn claim(
     cause: Option<&str>,
     lease: Duration,
 ) -> sqlx::Result<Option<Order>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin(connection).await?;
     let order = step(&mut transaction, id, Step::Pay).await?;
     if order.is_some() {
         let query = query!(
@@ -134,7 +135,7 @@ pub(super) async fn settle(
     attempt: Uuid,
     verdict: Step,
 ) -> sqlx::Result<Option<Order>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin(connection).await?;
     let query = query!("delete from pending_payments where order_id = $1 and attempt = $2", id, attempt);
     let deleted = db::observe("DELETE", "pending_payments", query.execute(&mut *transaction)).await?;
     let order = if deleted.rows_affected() == 1 { step(&mut transaction, id, verdict).await? } else { None };

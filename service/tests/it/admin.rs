@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 use observability::testing::Capture;
-use service::{admin, database::Database, health::Health, metrics};
+use service::{admin, database::Database, faults::Faults, health::Health, metrics};
 use sqlx::PgPool;
 
 /// Status and body of one request to the admin listener.
@@ -15,6 +15,7 @@ async fn ask(capture: &Capture, database: &Database, health: &Health, request: T
         .app_data(web::Data::new(database.clone()))
         .app_data(web::Data::new(health.clone()))
         .app_data(web::Data::new(capture.reporter()))
+        .app_data(web::Data::new(None::<Faults>))
         .configure(admin::register);
     let answer = call_service(&init_service(app).await, request.to_request()).await;
     let status = answer.status().as_u16();

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use sqlx::{ConnectOptions as _, PgPool};
+
 use crate::support::program::run;
 
 const URL: (&str, &str) = ("DATABASE_URL", "postgres://user:hunter2@localhost/orders");
@@ -26,14 +28,21 @@ const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
     ("RATE_LIMIT", "1000", "0", &["-1", "many"]),
     ("CONCURRENCY_LIMIT", "256", "1", &["0", "many"]),
     ("CORS_ORIGINS", "", "https://shop.example", &[]),
+    ("FAULTS", "off", "on", &["perhaps"]),
+    ("PUBLIC_URL_RELAY", "", "https://inbox.example/", &["inbox.example"]),
+    ("PUBLIC_URL_GRAFANA", "", "http://127.0.0.1:3000/", &["3000"]),
+    ("PUBLIC_URL_PROMETHEUS", "", "http://127.0.0.1:9090/", &["9090"]),
+    ("PUBLIC_URL_JAEGER", "", "http://127.0.0.1:16686/", &["ftp://jaeger"]),
     ("DRAIN_DELAY", "0s", "5s", &["5", "-5s"]),
     ("SHUTDOWN_TIMEOUT", "6s", "1m", &["0s", "6"]),
     ("LOG_FORMAT", "json", "text", &["xml"]),
     ("RUST_LOG", "info", "info,sqlx=debug", &[]),
     ("LOG_DIR", "", "logs", &[]),
+    ("LOG_MAX_BYTES", "1073741824", "1048576", &["0", "1GiB"]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4318", &[]),
     ("OTEL_TRACES_SAMPLER_ARG", "1", "0.1", &["2", "-0.1", "all"]),
     ("DEPLOYMENT_ENVIRONMENT", "local", "staging", &[]),
+    ("OTEL_RESOURCE_ATTRIBUTES", "", "service.version=1.2.3", &[]),
     ("MEMORY_LIMIT", "", "67108864", &["64M"]),
 ];
 
@@ -56,18 +65,18 @@ fn every_variable_has_a_default_takes_good_values_and_refuses_bad_ones() {
         let origin = if default.is_empty() { "not set" } else { "default" };
         assert_eq!(shown(&defaults, variable), format!("{variable}={default} # {origin}"));
 
-        let (code, _, message) = output(&["check"], &[URL, (variable, good)]);
+        let (code, _, message) = output(&["check", "--offline"], &[URL, (variable, good)]);
         assert_eq!(code, Some(0), "{message}");
         let (_, config, _) = output(&["config"], &[URL, (variable, good)]);
         assert_eq!(shown(&config, variable), format!("{variable}={good} # environment"));
 
         for bad in bad.iter().filter(|bad| !bad.is_empty()) {
-            let (code, _, message) = output(&["check"], &[URL, (variable, bad)]);
+            let (code, _, message) = output(&["check", "--offline"], &[URL, (variable, bad)]);
             assert_ne!(code, Some(0), "{variable}={bad}");
             assert!(message.contains(variable), "{variable}={bad}: {message}");
             assert_eq!(message.lines().count(), 1, "{message}");
         }
-        let (code, _, message) = output(&["check"], &[URL, (variable, "")]);
+        let (code, _, message) = output(&["check", "--offline"], &[URL, (variable, "")]);
         assert_eq!(code, Some(0), "an empty {variable} counts as not set: {message}");
     }
 }
@@ -77,6 +86,7 @@ fn the_table_above_lists_every_variable() {
     let (_, config, _) = output(&["config"], &[]);
     let mut shown: Vec<_> = config.lines().map(|line| line.split('=').next().unwrap()).collect();
     let mut listed: Vec<_> = VARIABLES.iter().map(|(variable, ..)| *variable).collect();
+    listed.extend(["DATABASE_MIGRATE_URL", "DATABASE_MIGRATE_URL_FILE"]);
     listed.extend(["DATABASE_URL", "DATABASE_URL_FILE", "CONFIG_FILE", "AUTH_SECRET_FILE", "AUTH_JWKS_URL"]);
     shown.sort_unstable();
     listed.sort_unstable();
@@ -95,6 +105,16 @@ fn settings_that_contradict_each_other_are_refused() {
     let keys = "https://login.example/keys";
     for (environment, names) in [
         (vec![URL, ("DEPLOYMENT_ENVIRONMENT", "production")], ["AUTH", "DEPLOYMENT_ENVIRONMENT"]),
+        (
+            vec![
+                URL,
+                ("FAULTS", "on"),
+                ("DEPLOYMENT_ENVIRONMENT", "production"),
+                ("AUTH", "hs256"),
+                ("AUTH_SECRET_FILE", secret),
+            ],
+            ["FAULTS", "DEPLOYMENT_ENVIRONMENT"],
+        ),
         (vec![URL, ("AUTH_SECRET_FILE", secret)], ["AUTH", "AUTH_SECRET_FILE"]),
         (vec![URL, ("AUTH", "hs256")], ["AUTH", "AUTH_SECRET_FILE"]),
         (vec![URL, ("AUTH", "hs256"), ("AUTH_SECRET_FILE", file)], ["AUTH_SECRET_FILE", "32 bytes"]),
@@ -104,6 +124,10 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (vec![URL, ("AUTH", "jwks")], ["AUTH", "AUTH_JWKS_URL"]),
         (vec![URL, ("DATABASE_URL_FILE", file)], ["DATABASE_URL", "DATABASE_URL_FILE"]),
+        (
+            vec![URL, ("DATABASE_MIGRATE_URL", URL.1), ("DATABASE_MIGRATE_URL_FILE", file)],
+            ["DATABASE_MIGRATE_URL", "both"],
+        ),
         (vec![URL, ("LISTEN", "127.0.0.1:9091")], ["LISTEN", "ADMIN_LISTEN"]),
         (vec![URL, ("DATABASE_ACQUIRE_TIMEOUT", "5s")], ["DATABASE_ACQUIRE_TIMEOUT", "REQUEST_TIMEOUT"]),
         (vec![URL, ("PAYMENTS_TIMEOUT", "3s")], ["PAYMENTS_TIMEOUT", "REQUEST_TIMEOUT"]),
@@ -116,6 +140,81 @@ fn settings_that_contradict_each_other_are_refused() {
             assert!(names.iter().all(|name| message.contains(name)), "{message}");
             assert_eq!(message.lines().count(), 1, "{message}");
         }
+    }
+}
+
+#[test]
+fn a_debug_build_does_not_start_in_production_whatever_that_is_called() {
+    for (name, production) in [("production", true), ("Prod", true), ("eu-live", true), ("preprod", false)] {
+        let url = ("AUTH_JWKS_URL", "https://login.example/keys");
+        let environment = [URL, ("DEPLOYMENT_ENVIRONMENT", name), ("AUTH", "jwks"), url];
+        let (code, _, message) = output(&["check", "--offline"], &environment);
+        assert_eq!(code, Some(i32::from(production)), "{name}: {message}");
+        assert_eq!(message.contains("debug build"), production, "{message}");
+    }
+}
+
+#[sqlx::test]
+async fn the_example_environments_are_good_with_nothing_but_their_secret(pool: PgPool) {
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("database_url");
+    fs::write(&secret, url).unwrap();
+    let secret = ("DATABASE_URL_FILE", secret.to_str().unwrap());
+    for (name, build_matters) in [("staging", false), ("production", true)] {
+        let file = format!("{}/environments/{name}.env", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("DEPLOYMENT_ENVIRONMENT={name}\n")), "{name}");
+        let (code, stdout, message) = output(&["check"], &[("CONFIG_FILE", &file), secret]);
+        if build_matters {
+            // These tests are a debug build, and the last thing that is looked at is that.
+            assert!(message.contains("debug build"), "{name}: {message}");
+            continue;
+        }
+        assert_eq!((code, message.as_str()), (Some(0), ""), "{name}");
+        assert!(stdout.contains("its schema is current"), "{stdout}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn check_says_what_is_wrong_with_the_database(pool: PgPool) {
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let check = |more: &[(&str, &str)]| output(&["check"], &[&[("DATABASE_URL", url.as_str())], more].concat());
+    let (code, _, message) = check(&[]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("lacks 3 migrations: run `service migrate`"), "{message}");
+    assert!(check(&[("MIGRATE", "true")]).1.contains("3 migrations are applied at start"));
+
+    sqlx::migrate!().run(&pool).await.unwrap();
+    assert_eq!(check(&[]).0, Some(0));
+    let ahead = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (9999, 'later', true, '', 0)";
+    sqlx::query(ahead).execute(&pool).await.unwrap();
+    assert!(check(&[]).1.contains("ahead by 1 migrations"));
+    sqlx::query("update _sqlx_migrations set checksum = 'x' where version = 1").execute(&pool).await.unwrap();
+    assert!(check(&[]).2.contains("migration 1 has changed"), "{}", check(&[]).2);
+
+    let (code, _, message) = output(&["check"], &[("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x")]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("the database cannot be used"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn every_variable_of_the_compose_example_means_something_to_compose() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
+    let compose = read("docker-compose.yml");
+    let example = read(".env.example");
+    let variables: Vec<_> = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('=').map(|(name, _)| name))
+        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        .collect();
+    assert!(variables.len() > 10, "{variables:?}");
+    for variable in variables {
+        let used = ["-", ":", "}", "?"].iter().any(|end| compose.contains(&format!("${{{variable}{end}")));
+        assert!(used || variable == "COMPOSE_FILE", "{variable} of .env.example is not in docker-compose.yml");
     }
 }
 
@@ -138,7 +237,7 @@ fn a_wrong_database_url_is_refused_without_being_shown() {
         ("DATABASE_URL_FILE", file.to_str().unwrap()),
         ("DATABASE_URL_FILE", "/nowhere/hunter2"),
     ] {
-        let (code, _, message) = output(&["check"], &[(variable, value)]);
+        let (code, _, message) = output(&["check", "--offline"], &[(variable, value)]);
         assert_eq!(code, Some(1));
         assert!(message.starts_with(&format!("error: {variable}")), "{message}");
         assert_eq!(message.contains("hunter2"), value == "/nowhere/hunter2", "{message}");
@@ -197,7 +296,7 @@ fn the_template_is_a_file_that_changes_nothing() {
         line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     });
     let text = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(text.lines().count(), VARIABLES.len() + 4, "{template}");
+    assert_eq!(text.lines().count(), VARIABLES.len() + 6, "{template}");
     fs::write(&file, text).unwrap();
     let (code, config, message) = output(&["config"], &[("CONFIG_FILE", file.to_str().unwrap())]);
     assert_eq!(code, Some(0), "{message}");

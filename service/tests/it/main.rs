@@ -13,6 +13,8 @@ mod access;
 mod admin;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
+/// Things broken on purpose.
+mod faults;
 /// Random histories of many requests at a time, against a model.
 mod histories;
 /// Migrations that would hold everybody up are refused.
@@ -23,6 +25,8 @@ mod once;
 mod orders;
 /// A database that is killed, frozen, not there.
 mod outage;
+/// Pages for people, and the description for machines.
+mod pages;
 /// Paying, with a provider that misbehaves.
 mod payments;
 /// Every way to provoke an error, and its answer.
@@ -33,3 +37,5 @@ mod process;
 mod support;
 /// Line, span and metric of one request agree.
 mod telemetry;
+/// What Postgres shows of a statement names its trace.
+mod traced;

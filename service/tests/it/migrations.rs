@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use sqlx::{ConnectOptions as _, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
-use crate::support::program::{Program, run};
+use crate::support::program::{Program, exchange, run};
 
 /// What in this SQL would hold up others, with what to do instead. Tables made here are nobody's yet.
 fn long_locks(sql: &str) -> Vec<String> {
@@ -120,7 +120,7 @@ async fn what_a_request_leaves_behind_is_ended_by_the_server(pool: PgPool) {
     program.line("started");
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
-    let (status, body) = crate::support::program::exchange(&program.public, "GET", "/v1/orders", "").unwrap();
+    let (status, body) = exchange(&program.public, "GET", "/v1/orders", "").unwrap();
     assert_eq!(status, 503, "{body}");
     let waiting = "select count(*) from pg_stat_activity
                    where wait_event_type = 'Lock' and datname = current_database()";
@@ -129,4 +129,56 @@ async fn what_a_request_leaves_behind_is_ended_by_the_server(pool: PgPool) {
     })
     .await;
     lock.rollback().await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_role_that_serves_can_change_rows_but_not_the_schema(pool: PgPool) {
+    let names =
+        "select datname::text, current_user::text, oid::text from pg_database where datname = current_database()";
+    let (database, administrator, number): (String, String, String) =
+        sqlx::query_as(names).fetch_one(&pool).await.unwrap();
+    let (owner, user) = (format!("owner {number}"), format!("user \"{number}"));
+    let quoted = user.replace('"', "\"\"");
+    let execute = async |statements: String| sqlx::raw_sql(AssertSqlSafe(statements)).execute(&pool).await.unwrap();
+    execute(format!(
+        r#"create role "{owner}" login password 'secret'; create role "{quoted}" login password 'secret';
+           alter database "{database}" owner to "{owner}""#
+    ))
+    .await;
+    let options = |role: &str| (*pool.connect_options()).clone().username(role).password("secret");
+    let url = |role: &str| options(role).to_url_lossy().to_string();
+    let (owner_url, user_url) = (url(&owner), url(&user));
+
+    let migrate = run(&["migrate"], &[("DATABASE_URL", &user_url)]);
+    assert_eq!(migrate.status.code(), Some(1), "the role that serves has migrated");
+    // Twice, as each deploy grants anew.
+    for _ in 0..2 {
+        let migrate = run(&["migrate"], &[("DATABASE_URL", &user_url), ("DATABASE_MIGRATE_URL", &owner_url)]);
+        assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));
+    }
+    let program = Program::serve(&user_url, &[]);
+    program.line("started");
+    let order = crate::support::api::an_order().to_string();
+    assert_eq!(exchange(&program.public, "POST", "/v1/orders", &order).unwrap().0, 201);
+    drop(program);
+
+    let mut connection = PgConnection::connect_with(&options(&user)).await.unwrap();
+    for forbidden in [
+        "create table mine (id int)",
+        "alter table orders add column note text",
+        "create index on orders (item)",
+        "drop table orders",
+        "truncate orders",
+        "delete from _sqlx_migrations",
+        "create schema mine",
+    ] {
+        let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.expect_err(forbidden);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{forbidden}: {error}");
+    }
+    connection.close().await.unwrap();
+    execute(format!(
+        r#"alter database "{database}" owner to "{administrator}"; reassign owned by "{owner}" to "{administrator}";
+           drop owned by "{owner}", "{quoted}"; drop role "{owner}", "{quoted}""#
+    ))
+    .await;
 }

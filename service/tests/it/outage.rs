@@ -9,7 +9,7 @@ use service::{
     error::ApiError,
     health::Health,
 };
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
 use crate::support::{
@@ -178,7 +178,7 @@ async fn one_broken_connection_is_not_an_outage() {
     };
     let before = backends().await;
     assert!(!before.is_empty());
-    let terminate = async |connection: &mut sqlx::PgConnection| {
+    let terminate = async |connection: &mut PgConnection| {
         sqlx::query("select pg_terminate_backend(pid) from unnest($1::int[]) as pid")
             .bind(&before)
             .execute(connection)
@@ -193,4 +193,56 @@ async fn one_broken_connection_is_not_an_outage() {
     .await;
     assert!(database.is_up());
     assert_eq!(messages(&capture, "database lost"), 0);
+}
+
+/// Ten instances with twenty clients each, which never stop asking.
+#[actix_web::test]
+async fn two_hundred_clients_do_not_storm_a_database_that_is_back() {
+    const INSTANCES: usize = 10;
+    const CLIENTS: usize = 20;
+    const POOL: usize = 10;
+    let _capture = Capture::start();
+    let mut cluster = Cluster::start().await;
+    let databases: Vec<_> = (0..INSTANCES).map(|_| watch(cluster.options())).collect();
+    for database in &databases {
+        up(database).await;
+    }
+    let clients = databases.iter().flat_map(|database| std::iter::repeat_n(database, CLIENTS)).map(async |database| {
+        loop {
+            let _ = database.run(async |c| sqlx::query("select pg_sleep(0.01)").execute(c).await.map(drop)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let check = async {
+        cluster.kill();
+        for database in &databases {
+            eventually("it is lost", Duration::from_secs(5), async || !database.is_up()).await;
+        }
+        cluster.run().await;
+        for database in &databases {
+            up(database).await;
+        }
+        let mut connection = PgConnection::connect_with(&cluster.options()).await.unwrap();
+        let settled = "select count(*) from pg_stat_activity where backend_type = 'client backend'";
+        let all = i64::try_from(INSTANCES * (POOL + 1)).unwrap();
+        eventually("the pools are full", Duration::from_secs(10), async || {
+            sqlx::query_scalar::<_, i64>(settled).fetch_one(&mut connection).await.unwrap() > all
+        })
+        .await;
+        let opened = "select sessions from pg_stat_database where datname = current_database()";
+        let opened: i64 = sqlx::query_scalar(opened).fetch_one(&mut connection).await.unwrap();
+        let busiest = "select max(count) from (
+            select count(*) over (order by backend_start range between interval '100 ms' preceding and current row)
+            from pg_stat_activity where backend_type = 'client backend') as started";
+        let busiest: i64 = sqlx::query_scalar(busiest).fetch_one(&mut connection).await.unwrap();
+        (opened, busiest, all)
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(clients) => {}
+        (opened, busiest, all) = check => {
+            // Each once, beside what this test has opened itself to see.
+            assert!(opened <= all + 20, "{opened} connections were opened, {all} are needed");
+            assert!(busiest <= all / 2, "{busiest} of {all} connections were opened within 100 ms");
+        }
+    }
 }

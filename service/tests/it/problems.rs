@@ -1,13 +1,17 @@
 //! Every way to provoke an error, and the one answer it gets.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
+use actix_http::{BoxedPayloadStream, Payload};
 use actix_web::{http::Method, test::TestRequest};
-use observability::testing::Capture;
-use service::{database::Database, gate::Limits};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use observability::{http::Severity, testing::Capture};
+use serde_json::json;
+use service::{app::Parts, auth::Auth, database::Database, error::PROBLEMS, failure::FailureType, gate::Limits};
 use sqlx::{ConnectOptions as _, PgPool, postgres::PgPoolOptions};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
-use crate::support::api::{Answer, LIMITS, an_order, start};
+use crate::support::api::{Answer, LIMITS, an_order, no_payments, parts, provider, start, start_with};
 
 fn assert_problem(answer: &Answer, status: u16, kind: &str) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");
@@ -18,16 +22,15 @@ fn assert_problem(answer: &Answer, status: u16, kind: &str) {
         assert!(answer.body[member].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
     }
     assert_eq!(answer.header("x-request-id"), answer.body["request_id"].as_str().unwrap());
-    assert_eq!(answer.header("retry-after").is_empty(), status != 503);
+    assert_eq!(answer.header("retry-after").is_empty(), ![429, 503].contains(&status));
 }
 
-/// No line of a caller's mistake is above INFO, and each request has exactly one closing line.
-fn assert_lines(capture: &Capture, level: &str, failure_type: Option<&str>) {
+/// A caller's mistake is one closing line, at INFO.
+fn assert_quiet(capture: &Capture) {
     let lines = capture.lines();
-    let closing: Vec<_> = lines.iter().filter(|line| line["target"] == "observability::http").collect();
-    let [line] = closing.as_slice() else { panic!("not one closing line: {closing:?}") };
-    assert_eq!(line["level"], level, "{line}");
-    assert_eq!(line.get("failure_type").and_then(|value| value.as_str()), failure_type, "{line}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["level"], "INFO", "{lines:?}");
+    assert!(lines[0].get("failure_type").is_none(), "{lines:?}");
 }
 
 #[sqlx::test]
@@ -62,7 +65,7 @@ async fn a_callers_mistake_gets_a_problem_and_stays_in_the_closing_line(pool: Pg
     ] {
         let capture = Capture::start();
         assert_problem(&api.send(request).await, status, kind);
-        assert_lines(&capture, "INFO", None);
+        assert_quiet(&capture);
     }
 }
 
@@ -81,55 +84,161 @@ async fn a_wrong_method_is_told_the_right_ones(pool: PgPool) {
     }
 }
 
-/// One request, whose failure is ours: the problem, one ERROR line, one count.
-async fn assert_failure(database: Database, limits: Limits, status: u16, failure_type: &str) {
-    let capture = Capture::start();
-    let api = start(database, limits).await;
-    assert_problem(&api.create(&an_order()).await, status, failure_type);
-    assert_lines(&capture, "ERROR", Some(failure_type));
-    let count = format!("app_errors_total{{failure_type=\"{failure_type}\",severity=\"error\"}} 1");
-    assert!(capture.report().contains(&count), "{}", capture.report());
+/// An application whose connections have this setting.
+fn with_setting(pool: &PgPool, setting: (&str, &str)) -> Database {
+    Database::fixed(PgPoolOptions::new().connect_lazy_with((*pool.connect_options()).clone().options([setting])))
 }
 
-#[actix_web::test]
-async fn a_database_that_is_down_is_db_down() {
-    assert_failure(Database::unknown(), LIMITS, 503, "db_down").await;
+async fn ask(database: Database, limits: Limits, request: TestRequest) -> Answer {
+    start(database, limits).await.send(request).await
 }
 
-#[sqlx::test]
-async fn a_database_that_refuses_writes_is_db_readonly(pool: PgPool) {
-    let options = (*pool.connect_options()).clone();
-    let options = options.options([("default_transaction_read_only", "on")]);
-    let pool = PgPoolOptions::new().connect_lazy_with(options);
-    assert_failure(Database::fixed(pool.clone()), LIMITS, 503, "db_readonly").await;
-    pool.close().await;
+async fn ask_with(auth: Auth, token: &str) -> Answer {
+    let parts = Parts::new(Database::unknown(), no_payments(), LIMITS, auth, vec![]);
+    let request = TestRequest::get().uri("/v1/orders").insert_header(("authorization", format!("Bearer {token}")));
+    start_with(parts).await.send(request).await
 }
 
-#[sqlx::test]
-async fn a_pool_without_a_free_connection_is_db_pool(pool: PgPool) {
-    let small = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(Duration::from_millis(100))
-        .connect_lazy_with((*pool.connect_options()).clone());
-    let held = small.acquire().await.unwrap();
-    assert_failure(Database::fixed(small.clone()), LIMITS, 503, "db_pool").await;
-    drop(held);
-    small.close().await;
-}
-
-#[sqlx::test]
-async fn a_request_that_takes_too_long_is_latency(pool: PgPool) {
+/// The answer to a request that waits for a lock.
+async fn ask_behind_a_lock(pool: &PgPool, limits: Limits) -> Answer {
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
-    let limits = Limits { time: Duration::from_millis(100), ..LIMITS };
-    assert_failure(Database::fixed(pool.clone()), limits, 503, "latency").await;
+    let answer = ask(Database::fixed(pool.clone()), limits, TestRequest::get().uri("/v1/orders")).await;
     lock.rollback().await.unwrap();
+    answer
+}
+
+async fn declined(pool: &PgPool) -> Answer {
+    let bank = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(402)).mount(&bank).await;
+    let api = start_with(parts(Database::fixed(pool.clone()), provider(&bank.uri()), LIMITS)).await;
+    let id = api.an_order().await;
+    api.pay(&id).await
+}
+
+/// A way to each problem of the table.
+async fn provoke(kind: &str, pool: &PgPool) -> Answer {
+    let database = || Database::fixed(pool.clone());
+    let (get, post) = (|path: &str| TestRequest::get().uri(path), || TestRequest::post().uri("/v1/orders"));
+    let list = || get("/v1/orders");
+    match kind {
+        "malformed" => ask(database(), LIMITS, get("/v1/orders/7")).await,
+        "unauthorized" => ask_with(Auth::secret(&"0".repeat(32).into(), None, None), "x").await,
+        "payment_declined" => declined(pool).await,
+        "not_found" => ask(database(), LIMITS, get("/v1/orders/01941f29-7c00-7000-8000-000000000000")).await,
+        "no_such_route" => ask(database(), LIMITS, get("/nowhere")).await,
+        "method_not_allowed" => ask(database(), LIMITS, TestRequest::put().uri("/v1/orders")).await,
+        "slow_client" => {
+            let limits = Limits { time: Duration::from_millis(100), ..LIMITS };
+            let request =
+                post().insert_header(("content-type", "application/json")).insert_header(("content-length", "9"));
+            let never: BoxedPayloadStream = Box::pin(futures_util::stream::pending());
+            let never = Payload::Stream { payload: never };
+            start(database(), limits).await.send_request(request.to_request().replace_payload(never).0).await
+        }
+        "conflict" => {
+            let api = start(database(), LIMITS).await;
+            let id = api.an_order().await;
+            api.cancel(&id).await;
+            api.pay(&id).await
+        }
+        "too_large" => ask(database(), LIMITS, post().set_json("x".repeat(LIMITS.body))).await,
+        "query_too_long" => ask(database(), LIMITS, get(&format!("/v1/orders?status={}", "x".repeat(2048)))).await,
+        "unsupported_type" => ask(database(), LIMITS, post().set_payload("item=tea")).await,
+        "invalid" => ask(database(), LIMITS, get("/v1/orders?limit=0")).await,
+        "idempotency_key_reused" => {
+            let api = start(database(), LIMITS).await;
+            api.create_once("k", &an_order()).await;
+            let mut other = an_order();
+            other["quantity"] = 3.into();
+            api.create_once("k", &other).await
+        }
+        "too_many_requests" => {
+            let api = start(database(), Limits { rate: NonZeroU32::new(1), ..LIMITS }).await;
+            api.send(list()).await;
+            api.send(list()).await
+        }
+        "head_too_large" => ask(database(), LIMITS, list().insert_header(("x", "x".repeat(16 * 1024)))).await,
+        "errors" => ask(with_setting(pool, ("search_path", "nowhere")), LIMITS, list()).await,
+        "panic" => ask(database(), LIMITS, get("/test/panic")).await,
+        "latency" => ask_behind_a_lock(pool, Limits { time: Duration::from_millis(100), ..LIMITS }).await,
+        "db_down" => ask(Database::unknown(), LIMITS, list()).await,
+        "db_readonly" => {
+            let database = with_setting(pool, ("default_transaction_read_only", "on"));
+            ask(database, LIMITS, post().set_json(an_order())).await
+        }
+        "db_pool" => {
+            let small = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2));
+            let small = small.connect_lazy_with((*pool.connect_options()).clone());
+            let _held = small.acquire().await.unwrap();
+            ask(Database::fixed(small), LIMITS, list()).await
+        }
+        "saturation" => ask(database(), Limits { at_once: 0, ..LIMITS }, list()).await,
+        "dependency" => {
+            let auth = Auth::jwks("http://127.0.0.1:1/keys".parse().unwrap(), None, None).unwrap();
+            let header = Header { kid: Some("k-1".into()), ..Header::default() };
+            ask_with(auth, &encode(&header, &json!({}), &EncodingKey::from_secret(b"x")).unwrap()).await
+        }
+        _ => panic!("nobody knows how to provoke {kind}"),
+    }
 }
 
 #[sqlx::test]
-async fn what_nobody_foresaw_is_errors(pool: PgPool) {
-    sqlx::query("drop table orders cascade").execute(&pool).await.unwrap();
-    assert_failure(Database::fixed(pool), LIMITS, 500, "errors").await;
+async fn every_problem_of_the_table_has_one_answer_one_line_one_count_and_a_page(pool: PgPool) {
+    for problem in PROBLEMS {
+        let (kind, status) = (problem.kind, problem.status.as_u16());
+        let capture = Capture::start();
+        let answer = provoke(kind, &pool).await;
+        assert_problem(&answer, status, kind);
+        assert_eq!(answer.body["title"], problem.title);
+
+        let ours = FailureType::ALL.into_iter().find(|failure_type| failure_type.as_str() == kind);
+        assert_eq!(ours.is_some() || kind == "panic", status >= 500, "{kind}: whose fault is it?");
+        let (level, severity) = match (ours.map(FailureType::severity), kind) {
+            (Some(Severity::Warning), _) => ("WARN", "warning"),
+            (Some(Severity::Error), _) | (_, "panic") => ("ERROR", "error"),
+            _ => ("INFO", ""),
+        };
+        let lines = capture.lines();
+        let closing = lines.iter().rfind(|line| line["target"] == "observability::http").unwrap();
+        assert_eq!(closing["level"], level, "{closing}");
+        assert_eq!(closing.get("failure_type").is_some(), level != "INFO", "{closing}");
+        if level != "INFO" {
+            let count = format!("app_errors_total{{failure_type=\"{kind}\",severity=\"{severity}\"}} 1");
+            assert!(capture.report().contains(&count), "{kind}: {}", capture.report());
+        }
+
+        let page = start(Database::unknown(), LIMITS).await.get(answer.body["type"].as_str().unwrap()).await;
+        assert_eq!(page.status.as_u16(), 200, "{kind}");
+        assert!(page.text.contains(&format!("<h1>{}</h1>", problem.title)), "{}", page.text);
+    }
+}
+
+/// What actix and its middlewares refuse by themselves.
+#[sqlx::test]
+async fn errors_that_others_make_are_problems_too(pool: PgPool) {
+    let api = start(Database::fixed(pool), LIMITS).await;
+    let preflight = |header: &'static str, value: &'static str| {
+        let request = TestRequest::default().method(Method::OPTIONS).uri("/v1/orders");
+        request.insert_header(("origin", "https://evil.example")).insert_header((header, value))
+    };
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    let json = |path: &str| TestRequest::post().uri(path).insert_header(("content-type", "application/json"));
+    for (request, status, kind) in [
+        (preflight("access-control-request-method", "GET"), 400, "malformed"),
+        (preflight("accept", "*/*"), 405, "method_not_allowed"),
+        // Depth: the type that an order has stops it at once, serde_json anything else.
+        (json("/v1/orders").set_payload(deep.clone()), 422, "invalid"),
+        (json("/test/anything").set_payload(deep), 400, "malformed"),
+        (json("/test/refused"), 400, "malformed"),
+        (json("/test/broken"), 500, "errors"),
+        (json("/docs"), 405, "method_not_allowed"),
+        (TestRequest::get().uri("/problems/nothing"), 404, "no_such_route"),
+    ] {
+        let answer = api.send(request).await;
+        assert_problem(&answer, status, kind);
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    }
 }
 
 #[sqlx::test]

@@ -20,25 +20,24 @@ fn stderr(output: &std::process::Output) -> String {
 }
 
 #[sqlx::test]
-async fn requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
-    let mut program = Program::serve(&url(&pool), &[("DRAIN_DELAY", "300ms")]);
+async fn five_hundred_requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
+    const REQUESTS: usize = 500;
+    let patience = [("REQUEST_TIMEOUT", "20s"), ("DATABASE_ACQUIRE_TIMEOUT", "19s"), ("PAYMENTS_RETRY", "20s")];
+    let limits = [("CONCURRENCY_LIMIT", "501"), ("SHUTDOWN_TIMEOUT", "20s"), ("DRAIN_DELAY", "300ms")];
+    let mut program = Program::serve(&url(&pool), &[patience, limits].concat());
     program.line("started");
     assert_eq!(program.probe("/health/ready").0, 200);
 
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
-    let requests: Vec<_> = (0..20)
+    let requests: Vec<_> = (0..REQUESTS)
         .map(|_| {
             let address = program.public.clone();
             std::thread::spawn(move || exchange(&address, "POST", "/v1/orders", &an_order().to_string()))
         })
         .collect();
-    eventually("queries wait for the lock", Duration::from_secs(10), async || {
-        let waiting = "select count(*) from pg_stat_activity
-                       where wait_event_type = 'Lock' and datname = current_database()";
-        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 10
-    })
-    .await;
+    let inside = format!("http_server_active_requests{{http_request_method=\"POST\"}} {REQUESTS}\n");
+    eventually("all are inside", Duration::from_secs(15), async || program.probe("/metrics").1.contains(&inside)).await;
 
     program.terminate();
     eventually("readiness is red", Duration::from_secs(2), async || program.probe("/health/ready").0 == 503).await;
@@ -47,13 +46,19 @@ async fn requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
         std::net::TcpStream::connect(&program.public).is_err()
     })
     .await;
+    // Longer than a stop that waits for nobody would take.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     lock.rollback().await.unwrap();
     for request in requests {
         let (status, body) = request.join().unwrap().unwrap();
         assert_eq!(status, 201, "{body}");
+        let whole: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(whole["status"], "open");
     }
     assert!(program.process.wait().unwrap().success());
     program.line("stopped");
+    let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&pool).await.unwrap();
+    assert_eq!(usize::try_from(orders).unwrap(), REQUESTS);
 }
 
 #[sqlx::test(migrations = false)]

@@ -7,11 +7,13 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{Service, ServiceResponse},
+    error::{ErrorBadRequest, ErrorInternalServerError},
     http::{
         Method, StatusCode,
         header::{HeaderMap, HeaderName},
     },
     test::{TestRequest, init_service, read_body},
+    web::{self, Bytes},
 };
 use serde_json::{Value, json};
 use service::{
@@ -29,6 +31,8 @@ pub(crate) const LIMITS: Limits = Limits { body: 4096, time: Duration::from_secs
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -66,7 +70,16 @@ pub(crate) async fn start(
 pub(crate) async fn start_with(
     parts: Parts,
 ) -> Api<impl Service<Request, Response = ServiceResponse<impl MessageBody + use<>>, Error = Error>> {
-    Api(init_service(app(parts)).await)
+    let app = app(parts)
+        .route("/test/panic", web::get().to(panics))
+        .route("/test/anything", web::post().to(async |_: web::Json<Value>| ""))
+        .route("/test/refused", web::post().to(async || Err::<&str, _>(ErrorBadRequest("refused elsewhere"))))
+        .route("/test/broken", web::post().to(async || Err::<&str, _>(ErrorInternalServerError("broken elsewhere"))));
+    Api(init_service(app).await)
+}
+
+async fn panics() -> &'static str {
+    panic!("as asked for")
 }
 
 impl<S, B> Api<S>
@@ -75,7 +88,11 @@ where
     B: MessageBody + 'static,
 {
     pub(crate) async fn send(&self, request: TestRequest) -> Answer {
-        let response = match self.0.call(request.to_request()).await {
+        self.send_request(request.to_request()).await
+    }
+
+    pub(crate) async fn send_request(&self, request: Request) -> Answer {
+        let response = match self.0.call(request).await {
             Ok(response) => response.map_into_boxed_body(),
             // What the server does with a middleware's error.
             Err(error) => {
@@ -84,8 +101,9 @@ where
             }
         };
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = read_body(response).await;
-        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+        let bytes = read_body(response).await;
+        let (text, body) = (String::from_utf8_lossy(&bytes).into(), serde_json::from_slice(&bytes).unwrap_or_default());
+        Answer { status, headers, bytes, text, body }
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {

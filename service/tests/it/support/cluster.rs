@@ -51,7 +51,7 @@ impl Cluster {
             .arg(self.folder.path().join("data"))
             .args(["-p", &self.port.to_string()])
             .args(["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"])
-            .args(["-c", "unix_socket_directories=", "-c", "max_connections=60"])
+            .args(["-c", "unix_socket_directories=", "-c", "max_connections=150"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

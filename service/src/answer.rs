@@ -1,0 +1,52 @@
+//! What every answer has in common, refusals included: errors are problem+json whoever made them, and
+//! browsers are told to be careful.
+
+use actix_web::{
+    Error, ResponseError as _,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    },
+    middleware::Next,
+};
+
+use crate::error::ApiError;
+
+/// The middleware.
+pub(crate) async fn complete<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match next.call(request).await {
+        Ok(answer) => {
+            let mut answer = match ApiError::instead_of(answer.response()) {
+                Some(error) => answer.into_response(error.error_response()).map_into_right_body(),
+                None => answer.map_into_left_body(),
+            };
+            protect(answer.headers_mut());
+            Ok(answer)
+        }
+        Err(error) => {
+            let answer = error.as_response_error().error_response();
+            let mut answer = ApiError::instead_of(&answer).map_or(answer, |error| error.error_response());
+            protect(answer.headers_mut());
+            Err(InternalError::from_response(error, answer).into())
+        }
+    }
+}
+
+/// Pages load nothing from elsewhere, and nothing frames them.
+fn protect(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'self'; frame-ancestors 'none'"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
