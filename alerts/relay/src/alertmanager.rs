@@ -9,6 +9,8 @@ pub(crate) type Pairs = BTreeMap<String, String>;
 
 /// The only version of the format there is; another one would mean something we do not know.
 const VERSION: &str = "4";
+/// Fingerprints of alerts that Alertmanager did not tell begin with this.
+pub(crate) const FOUND: &str = "found ";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,17 +71,21 @@ impl Notification {
 
 impl Alert {
     /// One that nobody has sent.
-    pub(crate) fn new(labels: Pairs, starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>) -> Self {
-        let (status, annotations) = (Status::Firing, Pairs::new());
+    pub(crate) fn new(labels: Pairs, starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Self {
         Self {
-            status,
+            status: Status::Firing,
             labels,
-            annotations,
+            annotations: Pairs::new(),
             starts_at,
-            ends_at,
+            ends_at: Some(ends_at),
             generator_url: String::new(),
             fingerprint: String::new(),
         }
+    }
+
+    /// One that was found in what Prometheus remembers.
+    pub(crate) fn found(labels: Pairs, starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Self {
+        Self { fingerprint: format!("{FOUND}{labels:?}"), ..Self::new(labels, starts_at, ends_at) }
     }
 
     /// A label's value; empty when the alert does not have it.

@@ -1,4 +1,5 @@
 //! Takes notifications from Alertmanager. It answers 200 when they are on disk, and not before.
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -12,6 +13,7 @@ use crate::alertmanager::{Notification, Status};
 use crate::channel::INBOX;
 use crate::metrics::{DELIVERY_SECONDS, INTAKE_REQUESTS};
 use crate::server::Relay;
+use crate::sight::View;
 use crate::store::Circumstances;
 use crate::time;
 
@@ -50,7 +52,12 @@ async fn alertmanager(relay: web::Data<Relay>, request: HttpRequest, body: web::
         }
         record(&relay, &notification).await
     };
-    answer("alertmanager", taken.await)
+    let taken = taken.await;
+    if matches!(taken, Err(Refusal::StoreFailed(_))) {
+        // Alertmanager may give up before the store recovers.
+        relay.refused.store(true, Ordering::Relaxed);
+    }
+    answer("alertmanager", taken)
 }
 
 /// Monitoring lives.
@@ -85,8 +92,8 @@ fn authorized(relay: &Relay, request: &HttpRequest) -> bool {
 
 async fn record(relay: &Relay, notification: &Notification) -> Result<(), Refusal> {
     let ended = notification.alerts.iter().any(|alert| alert.status == Status::Resolved);
-    let blind = ended && relay.sight.blind().await;
-    let at = Circumstances { policy: &relay.policy, now: time::now(), blind };
+    let view = if ended { relay.sight.view().await } else { View::default() };
+    let at = Circumstances { policy: &relay.policy, now: time::now(), view: &view };
     let recorded = observability::db::observe("INSERT", "incidents", relay.store.record(notification, at));
     let recorded = tokio::time::timeout(STORING, recorded).await;
     let changes = recorded.map_err(|_| Refusal::StoreFailed("the store did not answer in time".into()))?;

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::metrics::DEAD_LETTERS;
 use crate::server::Relay;
-use crate::{reconcile, time};
+use crate::{heartbeat, time};
 
 const LOOKS: Duration = Duration::from_secs(1);
 const OUTBOUND: Duration = Duration::from_mins(1);
@@ -31,7 +31,7 @@ pub(crate) async fn keep(relay: Arc<Relay>) {
 }
 
 async fn look(relay: &Relay) -> sqlx::Result<()> {
-    reconcile::watch_heartbeat(relay).await?;
+    heartbeat::watch(relay).await?;
     if relay.store.keep(&relay.policy, time::now()).await? {
         relay.bell.ring();
     }

@@ -11,6 +11,7 @@ mod bell;
 mod bucket;
 mod channel;
 mod config;
+mod episode;
 mod escalation;
 mod health;
 mod heartbeat;

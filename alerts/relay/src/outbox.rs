@@ -93,6 +93,10 @@ impl Worker {
         if due.is_empty() {
             return Ok(self.relay.store.until_due(name).await?.unwrap_or(LONGEST_REST).min(LONGEST_REST));
         }
+        let rush = self.channel.platform.rush(time::now());
+        if !rush.is_zero() && !due.iter().any(Due::is_urgent) {
+            return Ok(rush);
+        }
         // More than the platform takes at once goes into one message, and the rest of the burst with the next.
         if due.len() > free {
             self.bucket.drain();
@@ -170,11 +174,7 @@ impl Worker {
         if !self.relay.health.is_down(self.channel.name) {
             return Ok(());
         }
-        let urgent = |due: &&Due| {
-            due.incident.severity == "critical"
-                && matches!(due.subject, Subject::Firing | Subject::Escalated | Subject::Outage)
-        };
-        for due in due.iter().filter(urgent) {
+        for due in due.iter().filter(|due| due.is_urgent()) {
             let labels = due.incident.labels();
             let (_, route) = self.relay.policy.route(&labels);
             let all = route.everybody().chain(self.relay.channels.iter().map(|channel| channel.name));

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::alertmanager::Pairs;
 use crate::time;
 
+/// The failure type of alerts about the way of alerts.
+const PIPELINE: &str = "alert_pipeline";
+
 /// The routes in order; the first that fits decides.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
@@ -45,6 +48,19 @@ impl Policy {
         found.map_or((None, &self.otherwise), |(index, route)| (Some(index + 1), route))
     }
 
+    /// Who of `channels` hears of an alert: that a channel is down is no news for those who read only that one, so it
+    /// goes to the others, unless there are none.
+    pub(crate) fn hears(&self, labels: &Pairs, channels: &[&'static str]) -> Vec<&'static str> {
+        let pipeline = labels.get("failure_type").is_some_and(|kind| kind == PIPELINE);
+        let Some(about) = labels.get("channel").filter(|about| pipeline && channels.iter().any(|name| name == about))
+        else {
+            return channels.to_vec();
+        };
+        let others = |all: &[&'static str]| -> Vec<_> { all.iter().copied().filter(|name| name != about).collect() };
+        let found = [others(channels), others(self.otherwise.first()), channels.to_vec()];
+        found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
     /// Who would be told, when and why.
     pub(crate) fn explain(&self, labels: &Pairs) -> String {
         let (number, route) = self.route(labels);
@@ -57,7 +73,7 @@ impl Policy {
         for level in &route.levels {
             let when = if level.after == 0 { "at once".into() } else { format!("{:<10}", time::spoken(level.after)) };
             let condition = if level.after == 0 { "" } else { ", if nobody has taken it" };
-            let _ = writeln!(text, "{when:<10} {}{condition}", level.channels.join(", "));
+            let _ = writeln!(text, "{when:<10} {}{condition}", self.hears(labels, &level.channels).join(", "));
         }
         if route.repeat > 0 {
             let _ = writeln!(
@@ -85,5 +101,26 @@ impl Route {
     /// Everybody it names, nearest first: the order of fail-over.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = &'static str> {
         self.levels.iter().flat_map(|level| level.channels.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_channel_is_down_is_told_in_the_others() {
+        let policy = Policy::everybody(vec!["slack", "sms"]);
+        let labels = |kind: &str, channel: &str| {
+            [("failure_type", kind), ("channel", channel)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        };
+        assert_eq!(policy.hears(&labels(PIPELINE, "slack"), &["slack", "sms"]), ["sms"]);
+        assert_eq!(policy.hears(&labels(PIPELINE, "slack"), &["slack"]), ["sms"], "its route has no other");
+        assert_eq!(policy.hears(&labels("errors", "slack"), &["slack", "sms"]), ["slack", "sms"]);
+        assert!(policy.hears(&labels(PIPELINE, "slack"), &[]).is_empty());
+        let only = Policy::everybody(vec!["slack"]);
+        assert_eq!(only.hears(&labels(PIPELINE, "slack"), &["slack"]), ["slack"], "better there than nowhere");
     }
 }

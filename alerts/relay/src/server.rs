@@ -1,6 +1,7 @@
 //! Starts the parts in order and stops them in order.
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -44,6 +45,8 @@ pub(crate) struct Relay {
     pub(crate) door: Door,
     pub(crate) loki: Option<Url>,
     pub(crate) sight: Sight,
+    /// A notification could not be stored since the last comparison.
+    pub(crate) refused: AtomicBool,
     pub(crate) environment: String,
     /// Asked now and then, so that somebody else notices when nobody asks any more.
     pub(crate) outbound: Option<SecretString>,
@@ -99,13 +102,14 @@ pub async fn start(config: Config, report: Report) -> anyhow::Result<Running> {
         },
         loki: config.loki,
         sight: Sight { prometheus: config.prometheus, alertmanager: config.alertmanager, client: client()? },
+        refused: AtomicBool::default(),
         environment: config.telemetry.environment,
         outbound: config.heartbeat,
         channels: config.channels,
         links: config.links,
         token: config.token,
         warnings,
-        heartbeat: Heartbeat::start(),
+        heartbeat: Heartbeat::start(config.heartbeat_patience),
         handled: Handled::default(),
         bell: Bell::default(),
     });

@@ -17,6 +17,8 @@ const CODES: judge::Codes = judge::Codes {
     broken: &[19001, 19002, 19021, 19022, 19024],
     refused: &[11246, 19036],
 };
+const HALF_HOUR: i64 = 30 * 60_000;
+const RUSH: i64 = 15_000;
 const LEGACY: judge::Codes = judge::Codes { field: "StatusCode", ..CODES };
 
 #[derive(Debug)]
@@ -25,6 +27,11 @@ pub(crate) struct Feishu;
 impl Platform for Feishu {
     fn name(&self) -> &'static str {
         "feishu"
+    }
+
+    /// Feishu asks robots to keep away from every full and half hour.
+    fn rush(&self, now: i64) -> Duration {
+        Duration::from_millis(u64::try_from(RUSH - now % HALF_HOUR).unwrap_or(0))
     }
 
     fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
@@ -62,4 +69,17 @@ fn payload(target: &Target, message: &Message, plain: bool) -> Value {
         "header": { "template": template, "title": { "tag": "plain_text", "content": cut_by(&headline, 1000, char::len_utf8) } },
         "elements": elements,
     } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_wait_keeps_away_from_the_half_hour() {
+        assert_eq!(Feishu.rush(4 * HALF_HOUR), Duration::from_secs(15));
+        assert_eq!(Feishu.rush(HALF_HOUR + 14_000), Duration::from_secs(1));
+        assert_eq!(Feishu.rush(HALF_HOUR + 15_000), Duration::ZERO);
+        assert_eq!(Feishu.rush(HALF_HOUR - 1), Duration::ZERO);
+    }
 }

@@ -112,7 +112,11 @@ fn wait(value: &str) -> Option<Duration> {
 /// Error pages like to quote the path that was asked for.
 fn mask(text: &str, channel: &Channel) -> String {
     let target = &channel.target;
-    let parts = target.url.path().split('/').chain(target.url.query()).chain([target.secret()]);
+    let values = target.url.query_pairs().map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
+    let values = values.iter().map(String::as_str);
+    // The longest first: a bot's token contains its key.
+    let whole = target.url.query().into_iter().chain([target.secret()]);
+    let parts = whole.chain(target.url.path().split('/')).chain(values).chain(target.secret().split(':'));
     let parts = parts.filter(|part| part.len() >= SHORTEST_SECRET);
     parts.fold(text.to_owned(), |text, part| text.replace(part, "***"))
 }

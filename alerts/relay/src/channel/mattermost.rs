@@ -18,7 +18,11 @@ impl Platform for Mattermost {
         Post::json(target.url.clone(), &family::payload(target, message, plain, &LIMITS))
     }
 
+    /// A webhook that is gone is a bad request here, as a bad message is.
     fn judge(&self, answer: &Answer) -> Verdict {
+        if answer.status >= 400 && answer.body.contains("incoming_webhook.") && answer.body.contains("app_error") {
+            return Verdict::ChannelBroken { why: format!("answered {}{}", answer.status, judge::quote(&answer.body)) };
+        }
         judge::by_status(answer)
             .unwrap_or_else(|| if answer.body.trim() == "ok" { Verdict::Accepted } else { judge::no_success(answer) })
     }

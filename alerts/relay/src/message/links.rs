@@ -1,5 +1,5 @@
 //! Links from a message. They lead to configured addresses only: from an alert comes nothing but query text.
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 
 use crate::incident::Incident;
@@ -14,6 +14,7 @@ const BEFORE: TimeDelta = TimeDelta::minutes(15);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
     pub(crate) relay: Option<Url>,
+    pub(crate) grafana: Option<Url>,
     pub(crate) prometheus: Option<Url>,
     pub(crate) jaeger: Option<Url>,
 }
@@ -37,7 +38,9 @@ impl Links {
         let links = [
             ("Runbook", self.runbook(incident)),
             ("Incident", self.incident(&incident.code)),
-            ("Graph", self.graph(incident)),
+            ("Dashboard", self.dashboard(incident)),
+            // Without Grafana, the same expression in Prometheus.
+            ("Graph", self.graph(incident).filter(|_| self.dashboard(incident).is_none())),
             ("Failing traces", self.traces(incident)),
         ];
         let link = |(name, url): (_, Option<Url>)| {
@@ -60,13 +63,31 @@ impl Links {
         under(self.relay.as_ref()?, &["runbooks", &incident.failure_type])
     }
 
+    /// The panel of the alert's rule at that time, for its service.
+    fn dashboard(&self, incident: &Incident) -> Option<Url> {
+        let (uid, panel) = panel(&incident.dashboard)?;
+        let mut url = under(self.grafana.as_ref()?, &["d", uid, uid])?;
+        let (start, end) = around(incident)?;
+        url.query_pairs_mut()
+            .append_pair("orgId", "1")
+            .append_pair("viewPanel", &format!("panel-{panel}"))
+            .append_pair("from", &start.timestamp_millis().to_string())
+            .append_pair("to", &end.timestamp_millis().to_string());
+        for (name, value) in [("var-service", &incident.service), ("var-env", &incident.env)] {
+            if !value.is_empty() {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        Some(url)
+    }
+
     /// The alert's own expression around the time it fired.
     fn graph(&self, incident: &Incident) -> Option<Url> {
         if incident.expression.is_empty() {
             return None;
         }
         let mut url = under(self.prometheus.as_ref()?, &["graph"])?;
-        let end = moment(incident.resolved_at.unwrap_or(incident.started_at))? + BEFORE;
+        let (_, end) = around(incident)?;
         url.query_pairs_mut()
             .append_pair("g0.expr", &incident.expression)
             .append_pair("g0.tab", "0")
@@ -81,8 +102,7 @@ impl Links {
             return None;
         }
         let mut url = under(self.jaeger.as_ref()?, &["search"])?;
-        let start = moment(incident.started_at)? - BEFORE;
-        let end = moment(incident.resolved_at.unwrap_or(incident.started_at))? + BEFORE;
+        let (start, end) = around(incident)?;
         url.query_pairs_mut()
             .append_pair("service", &incident.service)
             .append_pair("tags", r#"{"error":"true"}"#)
@@ -101,8 +121,20 @@ fn under(base: &Url, path: &[&str]) -> Option<Url> {
     Some(url)
 }
 
-fn moment(millis: i64) -> Option<DateTime<chrono::Utc>> {
-    DateTime::from_timestamp_millis(millis)
+/// The dashboard and the panel in `<uid>/<panel id>`. It comes with an alert, so nothing else may pass.
+fn panel(annotation: &str) -> Option<(&str, u32)> {
+    let (uid, panel) = annotation.split_once('/')?;
+    let plain = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+    let fine =
+        (1..=40).contains(&uid.len()) && uid.chars().all(plain) && panel.chars().all(|char| char.is_ascii_digit());
+    Some((uid, panel.parse().ok().filter(|panel| fine && *panel > 0)?))
+}
+
+/// From a while before the incident until a while after.
+fn around(incident: &Incident) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let moment = DateTime::from_timestamp_millis;
+    let end = moment(incident.resolved_at.unwrap_or(incident.started_at))?;
+    Some((moment(incident.started_at)? - BEFORE, end + BEFORE))
 }
 
 /// Whether an address works on the machine itself only.
@@ -112,4 +144,31 @@ pub(crate) fn loopback(url: &Url) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dashboard_and_a_panel_are_taken_from_an_alert() {
+        assert_eq!(panel("database/2"), Some(("database", 2)));
+        let long = format!("{}/1", "x".repeat(41));
+        for odd in [
+            "",
+            "database",
+            "/2",
+            "database/",
+            "database/0",
+            "database/+2",
+            "a/b/2",
+            "../x/2",
+            "a?b/2",
+            "a b/2",
+            "ä/2",
+            &long,
+        ] {
+            assert_eq!(panel(odd), None, "{odd}");
+        }
+    }
 }

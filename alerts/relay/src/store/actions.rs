@@ -1,6 +1,6 @@
 //! What people do to an incident. Every action is paid for with a nonce that works once.
 use super::Store;
-use super::intake::{Row, add_event, tell_again};
+use super::rows::{Row, add_event, tell_again};
 use crate::incident::{Incident, Subject};
 
 /// What a person does.

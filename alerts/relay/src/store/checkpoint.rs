@@ -1,11 +1,12 @@
 //! What the relay knows about its own gaps, and what comparing needs.
 use super::Store;
-use super::intake::{add_event, resolve};
+use super::intake::NEAR;
+use super::rows::{add_event, resolve};
 use crate::alertmanager::Pairs;
 use crate::incident::Incident;
 
 impl Store {
-    /// Until when nothing has been missed; 0 before the first comparison.
+    /// Until when nothing has been missed.
     pub(crate) async fn last_checked(&self) -> sqlx::Result<i64> {
         sqlx::query_scalar("SELECT checked_at FROM memory").fetch_one(&self.reader).await
     }
@@ -38,13 +39,14 @@ impl Store {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM incidents i JOIN alerts a ON a.incident_id = i.id
                 WHERE i.alertname = ? AND i.service = ? AND (i.env = ?3 OR ?3 = '')
-                AND a.starts_at - 60000 <= ?4 AND coalesce(a.ends_at, ?4) + 60000 >= ?5)",
+                AND a.starts_at - ?6 <= ?4 AND coalesce(a.ends_at, ?4) + ?6 >= ?5)",
         )
         .bind(label("alertname"))
         .bind(label("service"))
         .bind(label("env"))
         .bind(to)
         .bind(from)
+        .bind(NEAR)
         .fetch_one(&self.reader)
         .await
     }

@@ -1,13 +1,19 @@
 //! Writes a notification down: incidents, their alerts and the outbox's rows, in one transaction.
-use sqlx::{Sqlite, Transaction};
-
 use super::Store;
-use crate::alertmanager::{Alert, Notification, Pairs, Status};
+use super::rows::{
+    Row, Write, add_alert, add_deliveries, add_event, add_incident, end_alert, resolve_when_over, tell_again,
+};
+use crate::alertmanager::{Alert, FOUND, Notification, Pairs, Status};
 use crate::channel::INBOX;
-use crate::incident::{self, CONTEXT, Episode, Incident, REOPENS, Return, Step, Subject};
+use crate::episode::{self, Episode, Step};
+use crate::incident::{self, CONTEXT, Incident, REOPENS, Return, Subject};
 use crate::policy::Policy;
+use crate::sight::View;
 
-pub(super) type Write<'a> = Transaction<'a, Sqlite>;
+/// Prometheus' samples and Alertmanager's times of one episode differ by less.
+pub(super) const NEAR: i64 = 5_000;
+/// Alertmanager tries for no longer to deliver what is over.
+const FOUND_FOR: i64 = 5 * 60_000;
 
 /// What a notification changed.
 #[derive(Debug, Default)]
@@ -22,8 +28,8 @@ pub(crate) struct Changes {
 pub(crate) struct Circumstances<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) now: i64,
-    /// Monitoring is blind: what it calls an end is none.
-    pub(crate) blind: bool,
+    /// What it calls an end is none where monitoring is blind, or sees the alert fire.
+    pub(crate) view: &'a View,
 }
 
 impl Store {
@@ -58,7 +64,7 @@ async fn take(
     {
         seen_again(write, incident, now).await?;
     }
-    match incident::step(alert.status, episode(write, alert, now).await?, open.is_some()) {
+    match episode::step(alert.status, episode(write, alert, now).await?, open.is_some()) {
         Step::Nothing => {}
         Step::Join => {
             if let Some(incident) = open {
@@ -82,7 +88,8 @@ async fn take(
                 changes.resolved += 1;
             }
         }
-        Step::End if at.blind => {
+        Step::End if at.view.fires(&alert.labels) => {}
+        Step::End if at.view.is_blind(alert.label("alertname")) => {
             if let Some(incident) = open.filter(|incident| incident.lost_at.is_none()) {
                 lose_sight(write, &incident, now).await?;
                 changes.resolved += 1;
@@ -100,8 +107,8 @@ async fn take(
 /// Who is told: the inbox always, chats unless the alert only adds to others.
 fn told(alert: &Alert, policy: &Policy) -> Vec<&'static str> {
     let (_, route) = policy.route(&alert.labels);
-    let chats = if alert.label("tier") == CONTEXT { &[] } else { route.first() };
-    std::iter::once(INBOX).chain(chats.iter().copied()).collect()
+    let chats = if alert.label("tier") == CONTEXT { Vec::new() } else { policy.hears(&alert.labels, route.first()) };
+    std::iter::once(INBOX).chain(chats).collect()
 }
 
 /// The incident of the same fault, if it was over only a while ago.
@@ -161,161 +168,16 @@ async fn episode(write: &mut Write<'_>, alert: &Alert, now: i64) -> sqlx::Result
             .bind(alert.starts())
             .fetch_optional(&mut **write)
             .await?;
-    Ok(known.map_or(Episode::Unknown, |(ended, heard)| Episode::known(ended.is_some(), now - heard)))
-}
-
-async fn add_incident(
-    write: &mut Write<'_>,
-    identity: &str,
-    alert: &Alert,
-    ended: Option<i64>,
-    now: i64,
-) -> sqlx::Result<i64> {
-    let code = unused_code(write).await?;
-    let added = sqlx::query(
-        "INSERT INTO incidents (code, identity, alertname, failure_type, service, env, severity, tier, summary, impact,
-            description, expression, labels, started_at, received_at, resolved_at, resolved_received_at,
-            query, chain_from)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    if let Some((ended, heard)) = known {
+        return Ok(Episode::known(ended.is_some(), now - heard));
+    }
+    // A notification that was on its way for so long that the relay has found its alert, and told of it, by itself.
+    let found = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM alerts a JOIN incidents i ON i.id = a.incident_id
+            WHERE i.alertname = ? AND i.service = ? AND a.fingerprint LIKE ? AND a.heard_at > ?
+            AND ?5 BETWEEN a.starts_at - ?6 AND a.ends_at + ?6)",
     );
-    let mut added = added.bind(code).bind(identity);
-    for label in ["alertname", "failure_type", "service", "env", "severity", "tier"] {
-        added = added.bind(alert.label(label));
-    }
-    for annotation in ["summary", "impact", "description"] {
-        added = added.bind(alert.annotation(annotation));
-    }
-    let added = added.bind(alert.expression()).bind(serde_json::json!(alert.labels).to_string());
-    let added = added.bind(alert.starts()).bind(now).bind(ended).bind(ended.map(|_| now));
-    let added = added.bind(alert.annotation("query")).bind(now);
-    Ok(added.execute(&mut **write).await?.last_insert_rowid())
-}
-
-/// A code that no incident of the store has.
-async fn unused_code(write: &mut Write<'_>) -> sqlx::Result<String> {
-    loop {
-        let code = incident::code();
-        let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM incidents WHERE code = ?)")
-            .bind(&code)
-            .fetch_one(&mut **write)
-            .await?;
-        if !taken {
-            return Ok(code);
-        }
-    }
-}
-
-async fn add_alert(
-    write: &mut Write<'_>,
-    incident: i64,
-    alert: &Alert,
-    ended: Option<i64>,
-    now: i64,
-) -> sqlx::Result<()> {
-    let added = sqlx::query(
-        "INSERT INTO alerts (fingerprint, starts_at, ends_at, heard_at, incident_id) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET ends_at = excluded.ends_at, heard_at = excluded.heard_at, incident_id = excluded.incident_id",
-    );
-    let added = added.bind(alert.fingerprint()).bind(alert.starts()).bind(ended).bind(now).bind(incident);
-    added.execute(&mut **write).await.map(|_| ())
-}
-
-/// Ends the alert, also earlier episodes of it whose end was never reported. Returns its incident.
-async fn end_alert(write: &mut Write<'_>, alert: &Alert, ended: i64, now: i64) -> sqlx::Result<Option<i64>> {
-    let over = sqlx::query_scalar(
-        "UPDATE alerts SET ends_at = ?, heard_at = ? WHERE fingerprint = ? AND starts_at <= ? AND ends_at IS NULL
-         RETURNING incident_id",
-    );
-    over.bind(ended).bind(now).bind(alert.fingerprint()).bind(alert.starts()).fetch_optional(&mut **write).await
-}
-
-/// Resolves the incident if none of its alerts fires any more; says how many were resolved. One that is flapping has
-/// to be quiet for a while first.
-async fn resolve_when_over(write: &mut Write<'_>, incident: i64, now: i64) -> sqlx::Result<usize> {
-    let over: Option<Incident> = sqlx::query_as(
-        "SELECT * FROM incidents WHERE id = ?1 AND resolved_at IS NULL
-         AND NOT EXISTS (SELECT 1 FROM alerts WHERE incident_id = ?1 AND ends_at IS NULL)",
-    )
-    .bind(incident)
-    .fetch_optional(&mut **write)
-    .await?;
-    let Some(over) = over else { return Ok(0) };
-    if over.flapping_since.is_some() {
-        let quiet = sqlx::query("UPDATE incidents SET quiet_since = ? WHERE id = ?").bind(now).bind(incident);
-        quiet.execute(&mut **write).await?;
-        return Ok(0);
-    }
-    resolve(write, &over, now).await?;
-    Ok(1)
-}
-
-/// It is over: those who were, or will be, told that it began are told so.
-pub(super) async fn resolve(write: &mut Write<'_>, incident: &Incident, now: i64) -> sqlx::Result<()> {
-    let resolved = sqlx::query_scalar(
-        "UPDATE incidents SET resolved_received_at = ?2, lost_at = NULL,
-            resolved_at = coalesce((SELECT max(ends_at) FROM alerts WHERE incident_id = ?1), ?2)
-         WHERE id = ?1 RETURNING resolved_at",
-    );
-    let until: i64 = resolved.bind(incident.id).bind(now).fetch_one(&mut **write).await?;
-    // A fault that came back was told as over before, so its last return is what is over now.
-    let back = incident.reopened_at.filter(|_| incident.flapping_since.is_none());
-    let row = Row {
-        subject: Subject::Resolved,
-        step: 0,
-        since: back.unwrap_or(incident.started_at),
-        until: Some(until),
-        now,
-    };
-    tell_again(write, incident.id, row).await
-}
-
-/// For everybody who was told of it before.
-pub(super) async fn tell_again(write: &mut Write<'_>, incident: i64, row: Row) -> sqlx::Result<()> {
-    let told: Vec<String> =
-        sqlx::query_scalar("SELECT channel FROM deliveries WHERE incident_id = ? GROUP BY channel ORDER BY min(id)")
-            .bind(incident)
-            .fetch_all(&mut **write)
-            .await?;
-    add_deliveries(write, incident, &told, row).await
-}
-
-/// What is to be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    pub(super) subject: Subject,
-    pub(super) step: u32,
-    /// The episode it is about.
-    pub(super) since: i64,
-    pub(super) until: Option<i64>,
-    pub(super) now: i64,
-}
-
-/// Adds what the channels have to be told. That the incident is stored is the inbox's delivery.
-pub(super) async fn add_deliveries<C: AsRef<str>>(
-    write: &mut Write<'_>,
-    incident: i64,
-    channels: &[C],
-    row: Row,
-) -> sqlx::Result<()> {
-    for channel in channels.iter().map(AsRef::as_ref) {
-        let inbox = channel == INBOX;
-        let added = sqlx::query(
-            "INSERT INTO deliveries (incident_id, channel, transition, step, since, until, state, attempts, created_at,
-                next_attempt_at, delivered_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
-        );
-        let added = added.bind(incident).bind(channel).bind(row.subject).bind(row.step).bind(row.since).bind(row.until);
-        let added = added
-            .bind(if inbox { "delivered" } else { "pending" })
-            .bind(i64::from(inbox))
-            .bind(row.now)
-            .bind(inbox.then_some(row.now));
-        added.execute(&mut **write).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn add_event(write: &mut Write<'_>, incident: i64, at: i64, what: &str) -> sqlx::Result<()> {
-    let added = sqlx::query("INSERT INTO events (incident_id, at, what) VALUES (?, ?, ?)");
-    added.bind(incident).bind(at).bind(what).execute(&mut **write).await.map(|_| ())
+    let found = found.bind(alert.label("alertname")).bind(alert.label("service")).bind(format!("{FOUND}%"));
+    let found = found.bind(now - FOUND_FOR).bind(alert.starts()).bind(NEAR).fetch_one(&mut **write).await?;
+    Ok(if found { Episode::JustOver } else { Episode::Unknown })
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use super::Store;
-use super::intake::{Row, Write, add_deliveries, add_event, resolve, tell_again};
+use super::rows::{Row, Write, add_deliveries, add_event, resolve, tell_again};
 use crate::escalation;
 use crate::incident::{CONTEXT, Incident, Subject};
 use crate::policy::Policy;
@@ -98,6 +98,7 @@ async fn act(write: &mut Write<'_>, incident: &Incident, policy: &Policy, now: i
         let made = sqlx::query("UPDATE incidents SET steps = ? WHERE id = ?").bind(due.steps).bind(incident.id);
         made.execute(&mut **write).await?;
         let channels: Vec<&str> = due.channels.into_iter().collect();
+        let channels = policy.hears(&incident.labels(), &channels);
         add_event(write, incident.id, now, &format!("nobody has taken it: {} told", channels.join(", "))).await?;
         let last = due.steps.saturating_sub(1);
         add_deliveries(write, incident.id, &channels, Row { subject: Subject::Escalated, step: last, ..row }).await?;

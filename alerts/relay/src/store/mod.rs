@@ -7,6 +7,7 @@ mod incidents;
 mod intake;
 mod keep;
 mod outbox;
+mod rows;
 #[cfg(test)]
 mod simulated;
 
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 pub(crate) use actions::{Act, Acted};
 pub(crate) use incidents::{Delivery, Entry, Filter, Gauges};
@@ -55,10 +56,19 @@ impl Store {
             .foreign_keys(true)
             // An image without a temporary folder is a good image.
             .pragma("temp_store", "MEMORY");
-        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
+        // SQLite ends a transaction by itself when the disk is full, and the connection would wait for that end for ever.
+        let sound = |connection: &SqliteConnection| Ok(!connection.is_in_transaction());
+        let pool = |size| {
+            let options = SqlitePoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
+            options.before_acquire(move |connection, _| Box::pin(async move { sound(connection) }))
+        };
         let opened = async {
             let writer = pool(1).connect_with(options.clone()).await?;
             sqlx::migrate!().run(&writer).await?;
+            sqlx::query("UPDATE memory SET checked_at = ? WHERE checked_at = 0")
+                .bind(time::now())
+                .execute(&writer)
+                .await?;
             let reader = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
             anyhow::Ok(Self { writer, reader, _lock: lock })
         };
@@ -103,5 +113,30 @@ fn lock(folder: &Path) -> anyhow::Result<Arc<File>> {
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("RELAY_DATA_DIR: cannot lock {}", path.display()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_can_be_written_to_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let limit = async |pages: u32| {
+            let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(pragma).fetch_all(&store.writer).await.unwrap();
+        };
+        let fill = async || {
+            let mut write = store.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let much = sqlx::query("INSERT INTO spent VALUES (hex(randomblob(100000)), 0)");
+            much.execute(&mut *write).await?;
+            write.commit().await
+        };
+        limit(1).await;
+        assert!(fill().await.unwrap_err().to_string().contains("full"));
+        limit(1_000_000).await;
+        fill().await.unwrap();
     }
 }

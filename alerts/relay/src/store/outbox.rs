@@ -4,7 +4,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use super::Store;
-use super::intake::{Row, Write, add_deliveries, add_event};
+use super::rows::{Row, Write, add_deliveries, add_event};
 use crate::incident::{Incident, Subject};
 use crate::time;
 
@@ -51,6 +51,14 @@ pub(crate) struct Due {
     pub(crate) head: i64,
     /// The RESOLVED that goes into the same message.
     pub(crate) closing: Option<i64>,
+}
+
+impl Due {
+    /// Whether it must not wait for a broken or a busy channel.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let news = matches!(self.subject, Subject::Firing | Subject::Escalated | Subject::Outage);
+        news && self.incident.severity == "critical"
+    }
 }
 
 /// What became of an attempt.

@@ -6,6 +6,7 @@ use super::{Act, Acted, Circumstances, Store};
 use crate::alertmanager::Notification;
 use crate::incident::Subject::{self, Firing, Flapping, Resolved, Summary};
 use crate::policy::{Level, Policy, Route};
+use crate::sight::View;
 
 const MINUTE: i64 = 60_000;
 const START: i64 = 1_795_183_331_000;
@@ -36,7 +37,11 @@ impl World {
         let alert = json!({ "status": status, "labels": labels, "startsAt": stamp(began), "endsAt": stamp(self.now), "fingerprint": "f" });
         let body = json!({ "version": "4", "status": status, "alerts": [alert] }).to_string();
         let notification = Notification::parse(body.as_bytes()).unwrap();
-        self.store.record(&notification, Circumstances { policy: &self.policy, now: self.now, blind }).await.unwrap();
+        let view = if blind { View::blind() } else { View::default() };
+        self.store
+            .record(&notification, Circumstances { policy: &self.policy, now: self.now, view: &view })
+            .await
+            .unwrap();
     }
 
     async fn pass(&mut self, millis: i64) {

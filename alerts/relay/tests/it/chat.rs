@@ -1,7 +1,7 @@
 //! A local server that answers as chat platforms do, on good days and bad ones.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +14,8 @@ use super::support::until;
 pub(crate) enum Reply {
     /// Status, extra header lines, body.
     Say(u16, &'static str, &'static str),
+    /// The same, after a while.
+    Slow(Duration, &'static str),
     /// The connection stays open and nothing comes.
     Hang,
     /// The connection is closed without an answer.
@@ -28,6 +30,8 @@ pub(crate) struct Post {
     pub(crate) at: Instant,
     pub(crate) path: String,
     pub(crate) body: Value,
+    /// Head and body as they came.
+    pub(crate) raw: String,
     pub(crate) accepted: bool,
 }
 
@@ -83,19 +87,26 @@ impl Chat {
     }
 
     async fn talk(self, mut stream: TcpStream) {
-        while let Some((path, body)) = read(&mut stream).await {
+        while let Some((path, body, raw)) = read(&mut stream).await {
             let reply = {
                 let mut replies = self.replies.lock().unwrap();
                 if replies.len() > 1 { replies.pop_front() } else { replies.front().cloned() }
             };
             let reply = reply.unwrap_or(OK);
-            let accepted = matches!(&reply, Reply::Say(200, _, body) if matches!(*body, "ok" | r#"{"success":true}"# | r#"{"id":"1"}"#));
-            self.posts.lock().unwrap().push(Post { at: Instant::now(), path, body, accepted });
+            let number = {
+                let mut posts = self.posts.lock().unwrap();
+                posts.push(Post { at: Instant::now(), path, body, raw, accepted: false });
+                posts.len() - 1
+            };
             match reply {
+                Reply::Slow(wait, body) => {
+                    tokio::time::sleep(wait).await;
+                    if !self.say(&mut stream, number, 200, "", body).await {
+                        return;
+                    }
+                }
                 Reply::Say(status, headers, body) => {
-                    let head =
-                        format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
-                    if stream.write_all(head.as_bytes()).await.is_err() {
+                    if !self.say(&mut stream, number, status, headers, body).await {
                         return;
                     }
                 }
@@ -109,20 +120,32 @@ impl Chat {
     }
 }
 
-/// The path and the JSON body of the next request.
-async fn read(stream: &mut TcpStream) -> Option<(String, Value)> {
+impl Chat {
+    /// Says whether the connection is still there.
+    async fn say(&self, stream: &mut TcpStream, number: usize, status: u16, headers: &str, body: &str) -> bool {
+        let head = format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
+        // Marked first: who reads the answer may be killed by who sees the mark.
+        let accepted = status == 200 && matches!(body, "ok" | r#"{"success":true}"# | r#"{"id":"1"}"#);
+        self.posts.lock().unwrap()[number].accepted = accepted;
+        stream.write_all(head.as_bytes()).await.is_ok()
+    }
+}
+
+/// The path, the JSON body and the whole of the next request.
+async fn read(stream: &mut TcpStream) -> Option<(String, Value, String)> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else { continue };
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
         let length =
             head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
         if body.len() >= length.unwrap_or(0) {
             let path = head.split(' ').nth(1)?.to_owned();
-            return Some((path, serde_json::from_str(body).unwrap_or(Value::Null)));
+            let raw = String::from_utf8_lossy(&bytes).into_owned();
+            return Some((path, serde_json::from_slice(body).unwrap_or(Value::Null), raw));
         }
     }
 }

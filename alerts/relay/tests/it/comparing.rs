@@ -4,7 +4,7 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use super::chat::{Chat, OK};
 use super::monitoring::Monitoring;
-use super::support::{Setup, TOKEN, firing, resolved, until};
+use super::support::{Setup, TOKEN, firing, notification, resolved, until};
 
 fn setup(chat: &Chat) -> (Setup, Monitoring) {
     let monitoring = Monitoring::start();
@@ -60,14 +60,6 @@ async fn what_began_and_ended_while_the_relay_was_down_is_told_afterwards() {
     monitoring.set("/api/v2/alerts", json!([]));
     let relay = setup.start().await;
     let mut store = SqliteConnection::connect(&setup.store()).await.unwrap();
-    until("the first comparison", async || {
-        let checked: i64 = sqlx::query_scalar("SELECT checked_at FROM memory")
-            .fetch_one(&mut SqliteConnection::connect(&setup.store()).await.ok()?)
-            .await
-            .ok()?;
-        (checked > 0).then_some(())
-    })
-    .await;
     drop(relay);
     store.execute("UPDATE memory SET checked_at = checked_at - 3600000").await.unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -99,30 +91,71 @@ async fn an_incident_that_nobody_knows_any_more_ends() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_that_stops_is_an_incident_of_its_own() {
+async fn a_heartbeat_that_stops_is_an_incident_until_it_is_back() {
     let chat = Chat::start(&[OK]).await;
-    let setup = Setup::slack(&chat.url);
+    let mut setup = Setup::slack(&chat.url);
+    setup.set("RELAY_HEARTBEAT_PATIENCE", "2s");
     let relay = setup.start().await;
-    relay.post("/v1/heartbeat").bearer_auth(TOKEN).json(&firing()).send().await.unwrap();
-    let mut store = SqliteConnection::connect(&setup.store()).await.unwrap();
-    until("the beat to be kept", async || {
-        let mut store = SqliteConnection::connect(&setup.store()).await.ok()?;
-        let kept: i64 = sqlx::query_scalar("SELECT beat_at FROM memory").fetch_one(&mut store).await.ok()?;
-        (kept > 0).then_some(())
+    let beat = async || relay.post("/v1/heartbeat").bearer_auth(TOKEN).json(&firing()).send().await.unwrap();
+    beat().await;
+    let messages = chat.accepted(1).await;
+    assert!(messages[0].contains("FIRING") && messages[0].contains("Monitoring is silent"), "{messages:?}");
+    let silent = relay.incidents().await;
+    assert_eq!((silent.len(), &silent[0]["failure_type"]), (1, &json!("watchdog")));
+    beat().await;
+    assert!(chat.accepted(2).await[1].contains("RESOLVED"));
+}
+
+#[tokio::test]
+async fn without_any_heartbeat_ever_silence_is_no_incident() {
+    let mut setup = Setup::new();
+    setup.set("RELAY_HEARTBEAT_PATIENCE", "100ms");
+    let relay = setup.start().await;
+    until("the silence to be long", async || {
+        relay.metric("relay_heartbeat_age_seconds").await.filter(|age| *age > 2.0)
     })
     .await;
     assert!(relay.incidents().await.is_empty());
-    // Forty-six seconds would be long for a test: an open incident of this kind has to close when a beat comes.
-    let labels = r#"{"alertname": "MonitoringSilent", "env": "local", "failure_type": "watchdog", "service": "monitoring", "severity": "critical", "tier": "cause"}"#;
-    store
-        .execute(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO incidents (id, code, identity, alertname, failure_type, service, env, severity, tier, summary, impact, description, expression, labels, started_at, received_at)
-             VALUES (1, 'ZZZZ', '[\"MonitoringSilent\", \"monitoring\", \"local\"]', 'MonitoringSilent', 'watchdog', 'monitoring', 'local', 'critical', 'cause', 's', '', '', '', '{{}}', 1795183331000, 1795183331000);
-             INSERT INTO alerts VALUES ('{labels}', 1795183331000, NULL, 1795183331000, 1)"
-        )))
+}
+
+#[tokio::test]
+async fn an_end_that_alertmanager_makes_up_while_prometheus_sees_the_fault_is_none() {
+    let chat = Chat::start(&[OK]).await;
+    let (setup, monitoring) = setup(&chat);
+    monitoring.fires(&[firing()["alerts"][0]["labels"].clone()]);
+    let relay = setup.start().await;
+    relay.notify(&firing()).await;
+    relay.notify(&resolved()).await;
+    assert_eq!(relay.incidents().await[0]["state"], "open");
+    monitoring.fires(&[]);
+    relay.notify(&resolved()).await;
+    let messages = chat.accepted(2).await;
+    assert!(messages.len() == 2 && messages[1].contains("RESOLVED"), "{messages:?}");
+}
+
+#[tokio::test]
+async fn a_notification_that_comes_after_its_episode_was_found_opens_nothing() {
+    let chat = Chat::start(&[OK]).await;
+    let (setup, monitoring) = setup(&chat);
+    monitoring.fires(&[]);
+    monitoring.set("/api/v2/alerts", json!([]));
+    let now = chrono::Utc::now().timestamp();
+    let metric = firing()["alerts"][0]["labels"].clone();
+    let samples: Vec<Value> = (0..5).map(|second| json!([now - 50 + second, "1"])).collect();
+    monitoring.set("/api/v1/query_range", json!({ "data": { "result": [{ "metric": metric, "values": samples }] } }));
+    drop(setup.start().await);
+    SqliteConnection::connect(&setup.store())
+        .await
+        .unwrap()
+        .execute("UPDATE memory SET checked_at = checked_at - 60000")
         .await
         .unwrap();
-    until("it to be over", async || (relay.incidents().await[0]["state"] == "resolved").then_some(())).await;
+    let relay = setup.start().await;
+    assert!(chat.accepted(1).await[0].contains("told afterwards"));
+    let start = chrono::DateTime::from_timestamp(now - 51, 0).unwrap().to_rfc3339();
+    relay.notify(&notification("DatabaseDown", &start, None)).await;
+    assert_eq!(relay.incidents().await[0]["state"], "resolved");
+    assert_eq!(relay.incidents().await.len(), 1);
 }
 
 #[tokio::test]

@@ -10,12 +10,16 @@
 
 /// Taking incidents, and who may.
 mod acting;
+/// The inbox in a real browser.
+mod browser;
 /// A local server that answers as chat platforms do, on good days and bad ones.
 mod chat;
 /// What the relay finds out for itself.
 mod comparing;
 /// Wrong configuration, ports in use, probes.
 mod configuration;
+/// Every platform against a server that answers as it does.
+mod contracts;
 /// From a notification to an accepted message, whatever the chat answers.
 mod delivery;
 /// The page: what it shows, what it escapes, how it stays live.
@@ -30,5 +34,7 @@ mod monitoring;
 mod outage;
 /// Who hears what and when.
 mod policy;
+/// That no secret is shown anywhere.
+mod secrets;
 /// Starts the program and speaks to it.
 mod support;

@@ -32,11 +32,13 @@ impl Monitoring {
         self.answers.lock().unwrap().clear();
     }
 
-    /// Prometheus lives, and these alerts fire.
+    /// Both live, and these alerts fire.
     pub(crate) fn fires(&self, labels: &[Value]) {
         let alerts: Vec<Value> = labels.iter().map(|labels| json!({ "labels": labels, "state": "firing" })).collect();
-        self.set("/api/v1/query", json!({ "data": { "result": [{ "value": [1, "0.5"] }] } }));
-        self.set("/api/v1/alerts", json!({ "data": { "alerts": alerts } }));
+        let rule = json!({ "name": "DatabaseDown", "lastEvaluation": chrono::Utc::now(), "alerts": alerts });
+        self.set("/api/v1/rules", json!({ "data": { "groups": [{ "interval": 60, "rules": [rule] }] } }));
+        self.set("/api/v1/status/runtimeinfo", json!({ "data": { "startTime": "2026-11-20T00:00:00Z" } }));
+        self.set("/api/v2/status", json!({ "uptime": "2026-11-20T00:00:00Z" }));
     }
 }
 

@@ -216,3 +216,17 @@ async fn a_chat_that_is_down_for_a_warning_does_not_wake_the_next() {
     .await;
     assert!(second.posts().is_empty());
 }
+
+#[tokio::test]
+async fn that_a_channel_is_down_is_told_in_the_other_one() {
+    let (first, second) = (Chat::start(&[OK]).await, Chat::start(&[OK]).await);
+    let relay = two(&first, &second, "[[route]]\nlevels = [{ channels = [\"first\", \"second\"] }]").start().await;
+    let mut failing = notification("ChatDeliveryFailing", "2026-11-20T15:00:00Z", None);
+    failing["alerts"][0]["labels"]["failure_type"] = json!("alert_pipeline");
+    failing["alerts"][0]["labels"]["channel"] = json!("first");
+    relay.notify(&failing).await;
+    second.accepted(1).await;
+    relay.notify(&firing()).await;
+    assert!(first.accepted(1).await[0].contains("orders has lost its database"));
+    assert_eq!(relay.incidents().await.len(), 2);
+}

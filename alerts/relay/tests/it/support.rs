@@ -84,7 +84,7 @@ impl Setup {
             stdout.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line));
         });
         let mut relay =
-            Relay { child, _folder: Arc::clone(&self.folder), lines, public: String::new(), admin: String::new() };
+            Relay { child, folder: Arc::clone(&self.folder), lines, public: String::new(), admin: String::new() };
         let ready = until("the relay to be ready", async || relay.line("relay is ready")).await;
         relay.public = format!("http://{}", ready["public"].as_str().unwrap());
         relay.admin = format!("http://{}", ready["admin"].as_str().unwrap());
@@ -95,7 +95,7 @@ impl Setup {
 /// A running relay; killed when dropped.
 pub(crate) struct Relay {
     child: Child,
-    _folder: Arc<TempDir>,
+    folder: Arc<TempDir>,
     lines: Arc<Mutex<Vec<String>>>,
     pub(crate) public: String,
     pub(crate) admin: String,
@@ -115,6 +115,18 @@ impl Relay {
     /// What it has written to stdout so far.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
+    }
+
+    /// The same, also after its end.
+    pub(crate) fn lines(&self) -> Arc<Mutex<Vec<String>>> {
+        Arc::clone(&self.lines)
+    }
+
+    /// The code of the only incident, from the store.
+    pub(crate) async fn code(&self) -> String {
+        let store = format!("sqlite://{}", self.folder.path().join("data/relay.sqlite").display());
+        let mut store = <sqlx::SqliteConnection as sqlx::Connection>::connect(&store).await.unwrap();
+        sqlx::query_scalar("SELECT code FROM incidents").fetch_one(&mut store).await.unwrap()
     }
 
     pub(crate) fn line(&self, message: &str) -> Option<Value> {
@@ -159,6 +171,19 @@ impl Relay {
         let report = self.report().await;
         report.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
+}
+
+#[derive(clap::Parser)]
+struct Required {
+    #[arg(long, env = "STACK_REQUIRE", default_value = "")]
+    require: String,
+}
+
+/// Says that a test cannot run here, which is a failure where everything has to be there.
+pub(crate) fn skip(needs: &str) {
+    println!("SKIPPED: needs {needs}");
+    let required = <Required as clap::Parser>::parse_from(["it"]);
+    assert!(required.require != "all", "STACK_REQUIRE is all, and {needs} is missing");
 }
 
 pub(crate) fn client() -> reqwest::Client {

@@ -23,13 +23,18 @@ async function refresh() {
   fetching = false;
 }
 
+// Nobody's words are taken away while they write.
+function writing() {
+  return live.querySelector("input:focus") || [...live.querySelectorAll("input")].some((input) => input.value !== input.defaultValue);
+}
+
 async function show() {
-  // Nobody's words are taken away while they write.
-  if (live.querySelector("input:focus") || [...live.querySelectorAll("input")].some((input) => input.value !== input.defaultValue)) return;
   const answer = await fetch(live.dataset.source).catch(() => null);
   if (!answer?.ok) return;
+  const text = await answer.text();
+  if (writing()) return;
   const focused = document.activeElement?.getAttribute("href");
-  live.innerHTML = await answer.text();
+  live.innerHTML = text;
   if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   if (count() === open) return;
   open = count();
