@@ -22,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 passed=0
 failed=0
 output=$(mktemp)
-trap 'rm -f "$output"' EXIT
+trap 'rm -f "$output" "$output.yml"' EXIT
 
 # One line a check. What the program said is shown only when it failed.
 check() { # name, command...
@@ -51,6 +51,12 @@ routes_are_complete() {
         <(grep -v '^#' rules/tests/routes.tsv | cut -f2 | sort -u)
 }
 
+# The example in the receiver of e-mail must work for whoever takes its marks away.
+email_example_loads() {
+    sed -E '/^  - name: email$/,$ s/^    # /    /' alertmanager.yml >"$output.yml"
+    grep -q '^    email_configs:' "$output.yml" && "$amtool" check-config "$output.yml"
+}
+
 for rules in ../prometheus/recording.yml rules/*.yml; do
     check "rules   ${rules#../}" "$promtool" check rules --lint=all --lint-fatal "$rules"
 done
@@ -59,6 +65,7 @@ for test in rules/tests/*_test.yml; do
     check "test    $test" "$promtool" test rules "$test"
 done
 check 'config  alertmanager.yml' "$amtool" check-config alertmanager.yml
+check 'config  alertmanager.yml, with its e-mail taken into use' email_example_loads
 check 'routes  every alert has one' routes_are_complete
 while IFS=$'\t' read -r alertname failure_type severity tier receivers; do
     [[ $alertname == \#* ]] && continue

@@ -2,9 +2,11 @@
 
 Started by check.sh live. PROMETHEUS_URL, LOKI_URL and JAEGER_URL say where the data sources are. A query that returns
 nothing fails, unless empty-in-health.yml lists its panel: with --filled-by <failure type>, run while that failure
-lasts, exactly those panels must have data.
+lasts, exactly those panels must have data. With --panel <uid>/<panel id> --with <variable>=<value>, as a message links
+to it, that panel must.
 """
 import argparse
+import json
 import os
 import re
 import sys
@@ -31,13 +33,19 @@ def options(variable, values, time_range):
     return [value for value in found if re.search(pattern, value)]
 
 
-def choose(dashboard, time_range, single=False):
-    """A value for each variable: the saved one or the first, All where that is possible unless a single one is wanted."""
+def choose(dashboard, time_range, fixed, single=False, used=None):
+    """A value for each variable: the fixed, the saved or the first one; All where possible unless a single one is wanted.
+    One that none of the texts in `used` names may be without values: a run leaves out what would give it some."""
     values = {}
     for name, variable in dashboards.variables(dashboard).items():
         offered = options(variable, values, time_range)
+        if not offered and used is not None and not any(name in text for text in used):
+            continue
         if not offered:
             raise ask.Refused(f"the variable ${name} has no values")
+        if name in fixed:
+            values[name] = dashboards.written(variable, [fixed[name]])
+            continue
         saved = variable.get("current", {}).get("value")
         chosen = saved if saved in offered else offered[0]
         values[name] = dashboards.written(variable, None if variable.get("includeAll") and not single else [chosen])
@@ -49,14 +57,20 @@ def has_data(panel, target, time_range, values):
     return ask.ASK[source["type"]](URLS[source["type"]], panel, target, source, time_range, values)
 
 
-def run(dashboard, time_range, wanted):
+def run(dashboard, time_range, wanted, fixed):
     """Yields (panel, query, what is wrong or None) for the wanted panels."""
-    chosen = [choose(dashboard, time_range)]
+    asked = [
+        (panel, target)
+        for panel, target in dashboards.queries(dashboard)
+        if f"{dashboard['uid']}/{panel['id']}" in wanted and URLS[target["datasource"]["type"]]
+    ]
+    if not asked:
+        return
+    used = [json.dumps(target) for _, target in asked]
+    chosen = [choose(dashboard, time_range, fixed, used=used)]
     if any(variable.get("multi") for variable in dashboards.variables(dashboard).values()):
-        chosen.append(choose(dashboard, time_range, single=True))
-    for panel, target in dashboards.queries(dashboard):
-        if f"{dashboard['uid']}/{panel['id']}" not in wanted or not URLS[target["datasource"]["type"]]:
-            continue
+        chosen.append(choose(dashboard, time_range, fixed, single=True, used=used))
+    for panel, target in asked:
         try:
             # A single value must be understood; only All must have data.
             found = [has_data(panel, target, time_range, values) for values in chosen]
@@ -68,11 +82,11 @@ def run(dashboard, time_range, wanted):
             yield panel, target, str(error)
 
 
-def failures(every, time_range, wanted, may_be_empty):
+def failures(every, time_range, wanted, may_be_empty, fixed):
     """What is wrong, by panel."""
     found = {}
     for uid, dashboard in every.items():
-        for panel, target, problem in run(dashboard, time_range, wanted):
+        for panel, target, problem in run(dashboard, time_range, wanted, fixed):
             place = f"{uid}/{panel['id']}"
             if problem and not (problem == "no data" and place in may_be_empty):
                 found.setdefault(place, []).append(f"query {target['refId']}: {problem}")
@@ -86,7 +100,7 @@ def other_problems(every, time_range):
 
 def annotations(every, time_range):
     for uid, dashboard in every.items():
-        values = choose(dashboard, time_range)
+        values = choose(dashboard, time_range, {})
         for annotation in dashboard["annotations"]["list"]:
             try:
                 has_data({}, {**annotation["target"], "datasource": annotation["datasource"]}, time_range, values)
@@ -115,21 +129,27 @@ def main():
     arguments.add_argument("--minutes", type=int, default=15, help="length of the time range (default 15)")
     arguments.add_argument("--wait", type=int, default=0, help="seconds to wait for what has no data yet (default 0)")
     arguments.add_argument("--filled-by", help="only the panels that this failure type fills")
+    arguments.add_argument("--panel", help="only this panel, as <uid>/<panel id>")
+    arguments.add_argument("--with", dest="fixed", action="append", default=[], help="a variable's value, as name=value")
     given = arguments.parse_args()
     if not URLS["prometheus"]:
         arguments.error("PROMETHEUS_URL is not set: without it no variable has a value")
 
     every, empty = dashboards.read(), dashboards.empty_in_health()
     wanted = [f"{uid}/{panel['id']}" for uid, dashboard in every.items() for panel in dashboards.panels(dashboard) if panel.get("targets")]
-    if given.filled_by:
-        wanted = [place for place in wanted if empty.get(place) == given.filled_by]
-        empty = {}
+    fixed = dict(pair.split("=", 1) for pair in given.fixed)
+    if given.filled_by or given.panel:
+        filled = [place for place in wanted if empty.get(place) == given.filled_by]
+        linked = [place for place in wanted if place == given.panel]
+        if given.panel and not linked:
+            arguments.error(f"there is no panel {given.panel} with a query")
+        wanted, empty = filled if given.filled_by else linked, {}
     deadline = time.monotonic() + given.wait
     while True:
         time_range = ask.Range(time.time(), given.minutes)
         try:
-            found, checked = failures(every, time_range, wanted, empty), wanted
-            others = [] if given.filled_by else other_problems(every, time_range)
+            found, checked = failures(every, time_range, wanted, empty, fixed), wanted
+            others = [] if given.filled_by or given.panel else other_problems(every, time_range)
         except ask.Refused as error:
             found, checked, others = {}, [], [str(error)]
         if not (found or others) or time.monotonic() > deadline:
