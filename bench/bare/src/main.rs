@@ -25,6 +25,7 @@ async fn main() -> std::io::Result<()> {
         App::new()
             .app_data(web::Data::new(pool.clone()))
             .service(web::resource("/v1/ping/{id}").route(web::get().to(ping)))
+            .service(web::resource("/v1/child/{id}").route(web::get().to(ping)))
             .service(web::resource("/v1/orders/{id}").route(web::get().to(order)))
     })
     .workers(1)

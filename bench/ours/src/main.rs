@@ -20,6 +20,12 @@ async fn ping(id: web::Path<u64>) -> String {
     format!("pong {id}")
 }
 
+/// As `ping`, with one span below the request's.
+async fn child(id: web::Path<u64>) -> String {
+    tracing::info_span!("step", step.name = "child", step.kind = "bench", step.id = *id)
+        .in_scope(|| format!("pong {id}"))
+}
+
 async fn order(id: web::Path<i64>, pool: web::Data<PgPool>) -> HttpResponse {
     let query = sqlx::query_scalar::<_, String>("SELECT item FROM bench_orders WHERE id = $1").bind(*id);
     match db::observe("SELECT", "bench_orders", query.fetch_one(&**pool)).await {
@@ -41,6 +47,7 @@ fn main() -> std::io::Result<()> {
             App::new()
                 .app_data(web::Data::new(pool.clone()))
                 .service(web::resource("/v1/ping/{id}").route(web::get().to(ping)))
+                .service(web::resource("/v1/child/{id}").route(web::get().to(child)))
                 .service(web::resource("/v1/orders/{id}").route(web::get().to(order)))
                 .route("/metrics", web::get().to(move || std::future::ready(report.render())))
                 .wrap(http::observe())

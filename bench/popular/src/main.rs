@@ -55,6 +55,7 @@ fn main() -> std::io::Result<()> {
             App::new()
                 .app_data(web::Data::new(pool.clone()))
                 .service(web::resource("/v1/ping/{id}").route(web::get().to(ping)))
+                .service(web::resource("/v1/child/{id}").route(web::get().to(ping)))
                 .service(web::resource("/v1/orders/{id}").route(web::get().to(order)))
                 .wrap(metrics.clone())
                 .wrap(tracing_actix_web::TracingLogger::default())

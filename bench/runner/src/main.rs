@@ -5,7 +5,9 @@ mod callgrind;
 mod check;
 mod collector;
 mod load;
+mod orders;
 mod paired;
+mod profile;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -32,12 +34,15 @@ enum Verb {
         /// Seconds a turn
         #[arg(long, default_value_t = 3)]
         seconds: u64,
+        /// A Postgres for the second handler; without it, only the first is measured
+        #[arg(long, env)]
+        database_url: Option<String>,
     },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Check { raise } => check::run(raise),
-        Verb::Run { rounds, seconds } => paired::run(rounds, seconds),
+        Verb::Run { rounds, seconds, database_url } => paired::run(rounds, seconds, database_url.as_deref()),
     }
 }

@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, process};
 
+use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::collector;
+use crate::callgrind::PATH;
+use crate::check::{self, Added};
 use crate::load;
 use crate::server::{Server, Subject};
+use crate::{collector, orders};
 
 const CONNECTIONS: usize = 32;
 const SUBJECTS: [Subject; 7] = [
@@ -45,31 +48,64 @@ struct Row {
     throughput_ratio: f64,
 }
 
-pub(crate) fn run(rounds: usize, seconds: u64) -> anyhow::Result<()> {
+/// What `results.json` holds.
+#[derive(Debug, Serialize)]
+struct Results {
+    date: String,
+    commit: String,
+    /// Of the machine, before the first and after the last turn: what else it had to do.
+    load: [String; 2],
+    rounds: usize,
+    seconds: u64,
+    /// What bare and ours take, in user instructions a request.
+    instructions: BTreeMap<String, u64>,
+    added: Vec<Added>,
+    rows: Vec<Row>,
+}
+
+pub(crate) fn run(rounds: usize, seconds: u64, database: Option<&str>) -> anyhow::Result<()> {
     // The load belongs on the other core.
     process::Command::new("taskset").args(["-p", "-c", "1", &process::id().to_string()]).output()?;
     let collector = collector::start()?;
+    let before = fs::read_to_string("/proc/loadavg")?.trim().to_owned();
+    let rows = rows(rounds, seconds, &collector, database)?;
+    print(&rows);
+    let after = fs::read_to_string("/proc/loadavg")?.trim().to_owned();
+    let (added, instructions) = check::count(&collector)?;
+    check::print(&added);
+    let (date, commit) = (say("date", &["--utc", "+%F %R"])?, say("git", &["rev-parse", "--short", "HEAD"])?);
+    let results = Results { date, commit, load: [before, after], rounds, seconds, instructions, added, rows };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results.json");
+    fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
+    Ok(())
+}
+
+fn say(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = process::Command::new(program).args(arguments).output().context("a program")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn rows(rounds: usize, seconds: u64, collector: &str, database: Option<&str>) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for path in paths() {
+    for path in paths(database)? {
         let mut turns: BTreeMap<String, Vec<Turn>> = BTreeMap::new();
         for _ in 0..rounds {
             for subject in SUBJECTS {
-                let turn = turn(subject, path, &collector, Duration::from_secs(seconds))?;
+                let turn = turn(subject, path, collector, Duration::from_secs(seconds))?;
                 turns.entry(subject.name()).or_default().push(turn);
             }
         }
         let bare = turns.get(&Subject::BARE.name()).cloned().unwrap_or_default();
         rows.extend(SUBJECTS.iter().map(|subject| row(*subject, path, &turns[&subject.name()], &bare)));
     }
-    print(&rows);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results.json");
-    fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")?;
-    Ok(())
+    Ok(rows)
 }
 
-fn paths() -> Vec<&'static str> {
-    let database = std::env::var_os("DATABASE_URL").is_some();
-    ["/v1/ping/7", "/v1/orders/7"].into_iter().take(if database { 2 } else { 1 }).collect()
+/// The second needs a database.
+fn paths(database: Option<&str>) -> anyhow::Result<Vec<&'static str>> {
+    let Some(url) = database else { return Ok(vec![PATH]) };
+    orders::create(url)?;
+    Ok(vec![PATH, "/v1/orders/7"])
 }
 
 fn turn(subject: Subject, path: &str, collector: &str, time: Duration) -> anyhow::Result<Turn> {
