@@ -2,9 +2,9 @@
 #   docker build --target service --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse --short HEAD) .
 FROM rust:1.95-slim-bookworm AS builder
 WORKDIR /src
-# glibc, linked statically, for whatever machine this is. With a target named, the flag does not reach what cargo
-# runs at build time: macros are shared libraries and cannot be static.
-RUN printf '[build]\ntarget = "%s"\nrustflags = ["-C", "target-feature=+crt-static"]\n' \
+# glibc, linked statically, for whatever machine this is. With a target named, the flags do not reach what cargo runs
+# at build time: macros are shared libraries and cannot be static. Packed relocations save half a megabyte.
+RUN printf '[build]\ntarget = "%s"\nrustflags = ["-Ctarget-feature=+crt-static", "-Clink-arg=-Wl,-z,pack-relative-relocs"]\n' \
     "$(rustc -vV | sed -n 's/^host: //p')" >"$CARGO_HOME/config.toml"
 ENV SQLX_OFFLINE=true
 

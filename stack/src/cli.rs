@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     drills, terminal,
-    verbs::{check_alerts, doctor, down, up, with_postgres},
+    verbs::{check_alerts, doctor, down, pipeline, up, with_postgres},
 };
 
 const VARIABLES: &str = "\
@@ -38,6 +38,10 @@ enum Verb {
     Doctor,
     /// Break one thing on purpose, and check what people are told about it
     Drill(drills::Args),
+    /// Measure how soon lines and spans are found, and whether any is lost while Loki and Jaeger are away
+    Pipeline(pipeline::Args),
+    /// Run all drills, each on a stack of its own, and end with a table
+    Drills(drills::all::Args),
     /// Check rules and routes and run their tests, with the versions in use and with the oldest supported
     CheckAlerts,
     /// Run a command with `DATABASE_URL` set to a Postgres of its own, thrown away afterwards
@@ -51,6 +55,8 @@ pub async fn run() -> ExitCode {
         Verb::Down => down::run().await,
         Verb::Doctor => doctor::run().await,
         Verb::Drill(args) => drills::run(args).await.map(|summary| succeed(summary.ok)),
+        Verb::Pipeline(args) => pipeline::run(args).await.map(succeed),
+        Verb::Drills(args) => drills::all::run(args).await.map(succeed),
         Verb::CheckAlerts => check_alerts::run().await.map(succeed),
         Verb::WithPostgres(args) => with_postgres::run(args).await,
     };

@@ -37,6 +37,9 @@ pub(crate) struct Settings {
     /// `all`: what would be skipped for want of a program is a failure
     #[arg(long, env = "STACK_REQUIRE")]
     require: Option<String>,
+    /// `0`: what may run as containers is no concern
+    #[arg(long, env = "DOCKER")]
+    docker: Option<String>,
     #[arg(long, env = "PATH")]
     path: Option<OsString>,
     #[arg(long, env = "HOME")]
@@ -81,6 +84,10 @@ impl Settings {
 
     pub(crate) fn requires_all(&self) -> bool {
         self.require.as_deref() == Some("all")
+    }
+
+    pub(crate) fn ignores_docker(&self) -> bool {
+        self.docker.as_deref() == Some("0")
     }
 
     pub(crate) fn has_chat(&self) -> bool {

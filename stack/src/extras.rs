@@ -44,6 +44,11 @@ impl Extras {
                 }
             }
         }
+        if !extras.missing.is_empty() {
+            extras.missed.push(
+                "They come with Docker (`make up DOCKER=1`), or lie on PATH, or in the folder STACK_BIN.".to_owned(),
+            );
+        }
         extras.missed.push("Without Grafana, which comes with Docker only: no dashboards.".to_owned());
         extras
     }

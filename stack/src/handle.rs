@@ -1,12 +1,15 @@
 //! What a test, a drill or `doctor` holds of a running stack: where its parts listen, and the means to break and repair them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, process::Stdio, sync::Arc};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 use crate::{
+    binaries,
+    compose::Compose,
     config::Settings,
     control::{self, Answer, Request},
     keeper::Order,
@@ -32,6 +35,8 @@ pub struct Endpoints {
     pub chat: String,
     /// The service's database, as its administrator.
     pub database_url: String,
+    /// The payments provider, which can be told to misbehave.
+    pub payments: String,
     /// Loki; empty when it is not part of the run.
     pub loki: String,
     /// Jaeger; empty when it is not part of the run.
@@ -71,8 +76,8 @@ pub struct ComponentStatus {
     pub trouble: Option<String>,
     /// The last error line of its log.
     pub last_error: Option<String>,
-    /// Its log.
-    pub log: PathBuf,
+    /// Its log: a file, or the command that shows it.
+    pub log: String,
     /// What its failure means, and what to do.
     pub advice: String,
 }
@@ -100,6 +105,8 @@ pub struct Options {
     pub extras: bool,
     /// Who plays chat.
     pub chat: ChatChoice,
+    /// Ranges, `for` and `keep_firing_for` of all rules are divided by this; 1 leaves them as they are.
+    pub shorten: u64,
     /// `RUST_LOG` of service and relay.
     pub verbosity: Option<String>,
     /// More environment for service and relay.
@@ -115,6 +122,7 @@ impl Default for Options {
             binaries: None,
             folder: None,
             extras: false,
+            shorten: 1,
             chat: ChatChoice::default(),
             verbosity: None,
             env: Vec::new(),
@@ -136,6 +144,8 @@ enum Reach {
     Own(Arc<Stack>),
     /// Through the runner of this folder.
     Up(PathBuf),
+    /// Containers.
+    Compose(Arc<Compose>),
 }
 
 impl Handle {
@@ -165,10 +175,41 @@ impl Handle {
         self.order(component, Order::Start).await
     }
 
+    /// Asks `component` to stop, and waits until it has. Only in a stack of this process.
+    pub async fn halt(&self, component: &str) -> anyhow::Result<()> {
+        self.order(component, Order::Stop).await
+    }
+
+    /// Runs `service admin` with `arguments` against the service's admin listener, and returns what it printed.
+    pub async fn service_admin(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        if let Reach::Compose(compose) = &self.reach {
+            return compose.run("service", &[&["/service", "admin"], arguments].concat()).await;
+        }
+        let program = binaries::program(&binaries::folder()?, "service")?;
+        let listener = self.endpoints.service_admin.trim_start_matches("http://");
+        let output = Command::new(program)
+            .arg("admin")
+            .args(arguments)
+            .env("ADMIN_LISTEN", listener)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        anyhow::ensure!(
+            output.status.success(),
+            "`service admin {}` failed: {}",
+            arguments.join(" "),
+            told(&output.stderr)
+        );
+        Ok(told(&output.stdout))
+    }
+
     /// Every component in the order in which they start.
     pub async fn status(&self) -> anyhow::Result<Vec<ComponentStatus>> {
         match &self.reach {
             Reach::Own(stack) => Ok(stack.supervisor.status().await),
+            Reach::Compose(_) => bail!("`make doctor` tells of containers"),
             Reach::Up(folder) => match control::ask(folder, &Request::Status).await? {
                 Answer::Status(status) => Ok(status),
                 other => bail!("the runner answers {other:?}"),
@@ -181,12 +222,32 @@ impl Handle {
         match &self.reach {
             Reach::Own(stack) => stack.stop().await,
             Reach::Up(folder) => control::stop(folder).await.map(|_| ()),
+            Reach::Compose(compose) => compose.stop().await,
+        }
+    }
+
+    /// Stops a stack that is fresh; one that others use stays up.
+    pub async fn leave(self) -> anyhow::Result<()> {
+        match &self.reach {
+            Reach::Up(_) => Ok(()),
+            Reach::Compose(compose) => compose.leave().await,
+            Reach::Own(_) => self.stop().await,
+        }
+    }
+
+    /// The compose project, of containers.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        match &self.reach {
+            Reach::Compose(compose) => Some(compose.name()),
+            Reach::Own(_) | Reach::Up(_) => None,
         }
     }
 
     async fn order(&self, component: &str, order: Order) -> anyhow::Result<()> {
         match &self.reach {
             Reach::Own(stack) => stack.supervisor.order(component, order).await,
+            Reach::Compose(compose) => compose.order(component, order).await,
             Reach::Up(folder) => {
                 let request = Request::order(component.to_owned(), order)?;
                 control::ask(folder, &request).await.map(|_| ())
@@ -210,4 +271,16 @@ pub async fn running() -> anyhow::Result<Handle> {
         Answer::Endpoints(endpoints) => Ok(Handle { endpoints: *endpoints, reach: Reach::Up(folder) }),
         other => bail!("the runner answers {other:?}"),
     }
+}
+
+/// Starts fresh containers on free ports, and plays their chat; `say` hears what is left out.
+pub async fn start_compose(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Handle> {
+    let (compose, endpoints) = Compose::fresh(say).await?;
+    Ok(Handle { endpoints, reach: Reach::Compose(compose) })
+}
+
+/// Connects to the containers that are up, and plays their chat unless they have a real one.
+pub async fn running_compose() -> anyhow::Result<Handle> {
+    let (compose, endpoints) = Compose::running().await?;
+    Ok(Handle { endpoints, reach: Reach::Compose(compose) })
 }

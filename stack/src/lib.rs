@@ -2,7 +2,9 @@
 
 mod binaries;
 mod component;
+mod compose;
 mod config;
+mod containers;
 mod control;
 mod extras;
 mod folder;
@@ -18,6 +20,8 @@ mod ports;
 mod process;
 mod programs;
 mod render;
+mod results;
+mod shorten;
 mod stack;
 mod supervisor;
 mod task;
@@ -33,4 +37,7 @@ pub mod signals;
 pub mod timeline;
 
 pub use extras::missing;
-pub use handle::{ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, start};
+pub use handle::{
+    ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, running_compose, start, start_compose,
+};
+pub use results::Spread;

@@ -40,6 +40,8 @@ pub struct Sample {
     pub what: &'static str,
     /// How it ended.
     pub answer: Answer,
+    /// Its trace, when the answer names one.
+    pub trace: Option<String>,
 }
 
 impl Sample {
@@ -47,6 +49,26 @@ impl Sample {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         matches!(self.answer, Answer::Status { code: 200..=299, .. })
+    }
+}
+
+/// Whether requests flow.
+#[derive(Clone, Debug, Default)]
+pub struct Valve(Arc<AtomicBool>);
+
+impl Valve {
+    /// None are sent from now on.
+    pub fn pause(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// They are sent again.
+    pub fn resume(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -62,17 +84,20 @@ struct Shared {
     service: String,
     client: Client,
     stopped: AtomicBool,
+    valve: Valve,
     order: Mutex<Option<String>>,
     samples: Mutex<Vec<Sample>>,
 }
 
 impl Load {
-    /// Sends `per_second` requests a second to the service at `service` (base URL, no trailing slash).
-    pub fn start(service: &str, per_second: u32) -> anyhow::Result<Self> {
+    /// Sends `per_second` requests a second to the service at `service` (base URL, no trailing slash), while `valve` is
+    /// open.
+    pub fn start(service: &str, per_second: u32, valve: &Valve) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             service: service.to_owned(),
             client: crate::http::client(HANGS)?,
             stopped: AtomicBool::new(false),
+            valve: valve.clone(),
             order: Mutex::default(),
             samples: Mutex::default(),
         });
@@ -103,6 +128,9 @@ async fn send_all(shared: Arc<Shared>, every: Duration) {
     while !shared.stopped.load(Ordering::Relaxed) {
         clock.tick().await;
         while requests.try_join_next().is_some() {}
+        if shared.valve.is_closed() {
+            continue;
+        }
         requests.spawn(send(Arc::clone(&shared), number));
         number += 1;
     }
@@ -117,7 +145,9 @@ async fn send(shared: Arc<Shared>, number: u64) {
         _ => ("create", create(&shared)),
     };
     let sent = Instant::now();
-    let (answer, body) = match request.send().await {
+    let response = request.send().await;
+    let trace = response.as_ref().ok().and_then(trace);
+    let (answer, body) = match response {
         Ok(response) => read(response).await,
         Err(error) => (Answer::Failed(describe(&error)), None),
     };
@@ -127,7 +157,13 @@ async fn send(shared: Arc<Shared>, number: u64) {
     {
         *shared.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
     }
-    shared.samples.lock().unwrap_or_else(PoisonError::into_inner).push(Sample { sent, took, what, answer });
+    shared.samples.lock().unwrap_or_else(PoisonError::into_inner).push(Sample { sent, took, what, answer, trace });
+}
+
+/// The trace that an answer names.
+#[must_use]
+pub fn trace(answer: &Response) -> Option<String> {
+    Some(answer.headers().get("traceresponse")?.to_str().ok()?.split('-').nth(1)?.to_owned())
 }
 
 fn create(shared: &Shared) -> RequestBuilder {

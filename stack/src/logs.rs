@@ -44,7 +44,11 @@ pub(crate) fn last_error(path: &Path) -> Option<String> {
     let written = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
     let beside = fs::read_dir(path.with_extension("")).into_iter().flatten().flatten().map(|entry| entry.path());
     let newest = beside.chain([path.to_owned()]).max_by_key(written)?;
-    let text = end_of(&newest, 0).ok()?;
+    last_error_in(&end_of(&newest, 0).ok()?)
+}
+
+/// The last line of a log's text that reports an error.
+pub(crate) fn last_error_in(text: &str) -> Option<String> {
     let error = ERROR.as_ref()?;
     text.lines().rev().find(|line| error.is_match(line)).map(str::to_owned)
 }

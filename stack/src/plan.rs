@@ -6,7 +6,7 @@ use tokio::try_join;
 
 use crate::{
     binaries,
-    component::{CHATS, Cluster, Component, alertmanager, postgres, prometheus, relay, service},
+    component::{CHATS, Cluster, Component, alertmanager, payments_stub, postgres, prometheus, relay, service},
     config::{Settings, repository},
     extras::Extras,
     folder::Folder,
@@ -77,6 +77,7 @@ impl Site<'_> {
             None => binaries::folder()?,
         };
         let more = self.environment()?;
+        let service_program = binaries::program(&built, "service")?;
         let mut components = vec![
             database,
             relay(
@@ -86,7 +87,8 @@ impl Site<'_> {
                 self.unset(),
                 &self.relay_environment(plays_chat, &more),
             )?,
-            service(&binaries::program(&built, "service")?, folder, ports, &database_url_file, &more),
+            service(&service_program, folder, ports, &database_url_file, &more),
+            payments_stub(&service_program, folder, ports, &more),
             alertmanager(&self.programs.alertmanager, folder, ports)?,
             prometheus(&self.programs.prometheus.path, folder, ports)?,
         ];
@@ -103,7 +105,7 @@ impl Site<'_> {
     fn render(&self) -> anyhow::Result<()> {
         let config = self.folder.config();
         let _ = fs::remove_dir_all(&config);
-        let addresses = Addresses::new(self.ports);
+        let addresses = Addresses::new(self.ports, self.options.shorten);
         for folder in ["alerts", "prometheus", "postgres", "otel-collector", "loki", "jaeger"] {
             addresses.render(&repository().join(folder), &config.join(folder), &|part| self.extras.has(part))?;
         }
@@ -184,6 +186,7 @@ impl Site<'_> {
             alertmanager: url(Role::Alertmanager),
             chat: if plays_chat { url(Role::Chat) } else { String::new() },
             database_url,
+            payments: url(Role::PaymentsStub),
             loki: optional(Role::Loki),
             jaeger: optional(Role::Jaeger),
         }

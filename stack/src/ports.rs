@@ -28,6 +28,7 @@ pub(crate) enum Role {
     Prometheus,
     Alertmanager,
     Postgres,
+    PaymentsStub,
     Chat,
     Loki,
     LokiGrpc,
@@ -42,10 +43,11 @@ pub(crate) enum Role {
     CollectorSpanMetrics,
     PostgresExporter,
     Load,
+    Grafana,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Service,
         Self::ServiceAdmin,
         Self::Relay,
@@ -53,6 +55,7 @@ impl Role {
         Self::Prometheus,
         Self::Alertmanager,
         Self::Postgres,
+        Self::PaymentsStub,
         Self::Chat,
         Self::Loki,
         Self::LokiGrpc,
@@ -67,6 +70,7 @@ impl Role {
         Self::CollectorSpanMetrics,
         Self::PostgresExporter,
         Self::Load,
+        Self::Grafana,
     ];
 
     /// The part that listens and its usual port, as the configuration files know them; the flag and the variable that move it.
@@ -79,6 +83,7 @@ impl Role {
             Self::Prometheus => ("prometheus", 9090, "prometheus-port", "PROMETHEUS_PORT"),
             Self::Alertmanager => ("alertmanager", 9093, "alertmanager-port", "ALERTMANAGER_PORT"),
             Self::Postgres => ("postgres", 5432, "postgres-port", "POSTGRES_PORT"),
+            Self::PaymentsStub => ("payments-stub", 8085, "payments-stub-port", "PAYMENTS_STUB_PORT"),
             Self::Chat => ("chat", 8095, "chat-port", "CHAT_PORT"),
             Self::Loki => ("loki", 3100, "loki-port", "LOKI_PORT"),
             Self::LokiGrpc => ("loki", 9096, "loki-grpc-port", "LOKI_GRPC_PORT"),
@@ -95,6 +100,7 @@ impl Role {
             }
             Self::PostgresExporter => ("postgres-exporter", 9187, "postgres-exporter-port", "POSTGRES_EXPORTER_PORT"),
             Self::Load => ("load", 6565, "load-port", "LOAD_PORT"),
+            Self::Grafana => ("grafana", 3000, "grafana-port", "GRAFANA_PORT"),
         }
     }
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use anyhow::{Context, anyhow};
 use regex::{Captures, Regex};
 
-use crate::ports::{Ports, Role};
+use crate::{
+    ports::{Ports, Role},
+    shorten,
+};
 
 /// What is not configuration, though it lies beside it.
 const LEFT_OUT: [&str; 3] = ["relay", "runbooks", "tests"];
@@ -18,15 +21,19 @@ static ADDRESS: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| {
 
 /// Where `name:port` of the configuration files is found on this machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Addresses(BTreeMap<(&'static str, u16), u16>);
+pub(crate) struct Addresses {
+    local: BTreeMap<(&'static str, u16), u16>,
+    /// The windows of rules are divided by this.
+    shorten: u64,
+}
 
 impl Addresses {
-    pub(crate) fn new(ports: &Ports) -> Self {
-        let addresses = Role::ALL.map(|role| {
+    pub(crate) fn new(ports: &Ports, shorten: u64) -> Self {
+        let local = Role::ALL.map(|role| {
             let (host, port, ..) = role.row();
             ((host, port), ports.get(role))
         });
-        Self(addresses.into())
+        Self { local: local.into(), shorten }
     }
 
     /// `text` with local addresses. A part that this run does not have keeps its port.
@@ -35,7 +42,7 @@ impl Addresses {
         let local = address.replace_all(text, |found: &Captures<'_>| {
             let (_, [name, port]) = found.extract();
             let port: u16 = port.parse().unwrap_or_default();
-            let known = self.0.iter().find(|(key, _)| **key == (name, port));
+            let known = self.local.iter().find(|(key, _)| **key == (name, port));
             format!("127.0.0.1:{}", known.map_or(port, |(_, local)| *local))
         });
         Ok(local.into_owned())
@@ -56,6 +63,8 @@ impl Addresses {
                 }
             } else if is_wanted(&path, runs) {
                 let text = fs::read_to_string(&path).with_context(|| format!("{} is no text", path.display()))?;
+                let is_rules = text.starts_with("groups:") || text.contains("\ngroups:");
+                let text = if is_rules && self.shorten > 1 { shorten::rules(&text, self.shorten)? } else { text };
                 fs::write(copy, self.localise(&text)?)?;
             }
         }
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
 
     fn addresses() -> Addresses {
-        Addresses([(("service", 9091), 12001), (("relay", 8090), 12002)].into())
+        Addresses { local: [(("service", 9091), 12001), (("relay", 8090), 12002)].into(), shorten: 1 }
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Part {
             restarts: view.restarts,
             trouble: health.trouble,
             last_error: if healthy { None } else { logs::last_error(&self.keeper.log) },
-            log: self.keeper.log.clone(),
+            log: self.keeper.log.display().to_string(),
             advice: self.keeper.component.advice(),
         }
     }

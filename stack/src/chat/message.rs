@@ -75,7 +75,9 @@ pub(super) fn first_link(text: &str) -> Option<&str> {
 fn collect_links(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {
-            for link in LINK.iter().flat_map(|pattern| pattern.find_iter(text)) {
+            // What stands between backticks is a command to paste, and no link.
+            let prose = text.split('`').step_by(2);
+            for link in prose.flat_map(|prose| LINK.iter().flat_map(|pattern| pattern.find_iter(prose))) {
                 let link = link.as_str().trim_end_matches(['.', ',', ')']).replace("&amp;", "&");
                 if !found.contains(&link) {
                     found.push(link);
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn links_are_found_in_markup_and_in_fields_of_their_own() {
         let message = message(json!({
-            "text": "see <http://127.0.0.1:1/a?x=1&amp;y=2|here>, or http://127.0.0.1:1/b.",
+            "text": "see <http://127.0.0.1:1/a?x=1&amp;y=2|here>, or http://127.0.0.1:1/b. Run `curl http://127.0.0.1:1/c`.",
             "attachments": [{"title_link": "http://127.0.0.1:1/a?x=1&y=2"}]
         }));
         assert_eq!(message.links(), ["http://127.0.0.1:1/a?x=1&y=2", "http://127.0.0.1:1/b"]);

@@ -20,9 +20,8 @@ pub(crate) fn alertmanager(found: &Found, folder: &Folder, ports: &Ports) -> any
         "--cluster.listen-address=".to_owned(),
     ];
     let (program, arguments) = templates::provide(&found.path, arguments.map(Into::into).to_vec())?;
-    let meaning = "alerts are raised but reach neither relay nor chat";
     // It looks for the files of `url_file` in the folder it runs in.
     let launch = Launch { program, arguments, folder: config, ..Launch::default() };
     let ready = Probe::Http(format!("{url}/-/ready"));
-    Ok(Component { needs: &["relay"], ..Component::new("alertmanager", meaning, launch, ready) })
+    Ok(Component { needs: &["relay"], ..Component::new("alertmanager", launch, ready) })
 }

@@ -9,7 +9,6 @@ use crate::{
 };
 
 pub(crate) fn postgres_exporter(found: &Found, folder: &Folder, ports: &Ports) -> Component {
-    let meaning = "nothing is known of the inside of Postgres";
     // Without connect_timeout a frozen Postgres would hold up the scrape until it counts as failed.
     let uri = format!("{}/orders?sslmode=disable&connect_timeout=2", ports.local(Role::Postgres));
     let password = folder.path().join("secrets/exporter_password");
@@ -25,12 +24,11 @@ pub(crate) fn postgres_exporter(found: &Found, folder: &Folder, ports: &Ports) -
         ..Launch::default()
     };
     let ready = Probe::Http(ports.url(Role::PostgresExporter));
-    Component { needs: &["postgres"], ..Component::new("postgres-exporter", meaning, launch, ready) }
+    Component { needs: &["postgres"], ..Component::new("postgres-exporter", launch, ready) }
 }
 
 /// `LOAD_RPS` requests a second.
 pub(crate) fn load(found: &Found, folder: &Folder, ports: &Ports) -> Component {
-    let meaning = "there is no light traffic, so dashboards stay empty";
     let address = ports.local(Role::Load);
     // Without summary and thresholds it keeps no measurement, so it may run for months.
     let mut arguments: Vec<_> =
@@ -44,5 +42,5 @@ pub(crate) fn load(found: &Found, folder: &Folder, ports: &Ports) -> Component {
         ..Launch::default()
     };
     let ready = Probe::Http(format!("http://{address}/v1/status"));
-    Component { needs: &["service"], ..Component::new("load", meaning, launch, ready) }
+    Component { needs: &["service"], ..Component::new("load", launch, ready) }
 }

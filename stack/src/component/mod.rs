@@ -18,7 +18,7 @@ pub(crate) use around::{load, postgres_exporter};
 pub(crate) use postgres::{Cluster, postgres};
 pub(crate) use prometheus::prometheus;
 pub(crate) use relay::{CHATS, relay};
-pub(crate) use service::service;
+pub(crate) use service::{payments_stub, service};
 pub(crate) use telemetry::{collector, jaeger, loki};
 
 /// A part of the stack: one process and what it starts itself.
@@ -27,8 +27,6 @@ pub(crate) struct Component {
     pub(crate) name: &'static str,
     /// Those of these that are part of the run must be ready before it starts, and stop after it.
     pub(crate) needs: &'static [&'static str],
-    /// What its failure means.
-    pub(crate) meaning: &'static str,
     pub(crate) launch: Launch,
     /// What has to be made before its first start.
     pub(crate) cluster: Option<Cluster>,
@@ -45,23 +43,33 @@ impl Component {
     /// What its failure means, and what to do.
     pub(crate) fn advice(&self) -> String {
         let anew = if self.restarts { "" } else { "; `make down`, then `make up` starts it anew" };
-        format!("{}: see its log{anew}", self.meaning)
+        format!("{}: see its log{anew}", meaning(self.name))
     }
 
     /// As most are: it needs nobody, is asked to stop by SIGTERM, and stays down after a crash.
-    fn new(name: &'static str, meaning: &'static str, launch: Launch, ready: Probe) -> Self {
+    fn new(name: &'static str, launch: Launch, ready: Probe) -> Self {
         let patience = Duration::from_secs(30);
-        Self {
-            name,
-            needs: &[],
-            meaning,
-            launch,
-            cluster: None,
-            ready,
-            patience,
-            stop: Signal::SIGTERM,
-            restarts: false,
-        }
+        Self { name, needs: &[], launch, cluster: None, ready, patience, stop: Signal::SIGTERM, restarts: false }
+    }
+}
+
+/// What the failure of a part means, whatever it runs as.
+pub(crate) fn meaning(part: &str) -> &'static str {
+    match part {
+        "postgres" => "orders can be neither read nor written",
+        "service" => "users get errors",
+        "payments-stub" => "payments stay pending",
+        "relay" => "alerts do not reach chat, only the bypass is left",
+        "alertmanager" => "alerts are raised but reach neither relay nor chat",
+        "prometheus" => "nothing is measured and no alert can be raised",
+        "loki" => "no line can be searched; lines wait in the collector",
+        "jaeger" => "no trace can be opened; spans wait in the collector",
+        "otel-collector" => "lines wait in their files, spans of this time are lost",
+        "postgres-exporter" => "nothing is known of the inside of Postgres",
+        "load" => "there is no light traffic, so dashboards stay empty",
+        "grafana" => "there are no dashboards",
+        "init" => "nothing starts, because there are no secrets",
+        _ => "it is not what it should be",
     }
 }
 
@@ -108,7 +116,7 @@ impl Probe {
     }
 }
 
-async fn ask_http(url: &str, patience: Duration) -> Result<(), String> {
+pub(crate) async fn ask_http(url: &str, patience: Duration) -> Result<(), String> {
     let client = crate::http::client(patience).map_err(|error| error.to_string())?;
     match client.get(url).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),

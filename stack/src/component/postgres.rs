@@ -88,14 +88,13 @@ pub(crate) fn postgres(
         arguments.extend(["-c".into(), setting.into()]);
     }
     let (program, arguments) = identity.wrap(&found.path, arguments);
-    let meaning = "orders can be neither read nor written";
     let launch = Launch { program, arguments, folder: folder.path().to_owned(), ..Launch::default() };
     Ok(Component {
         cluster: Some(cluster),
         patience: Duration::from_mins(1),
         // SIGTERM would wait for every client.
         stop: Signal::SIGINT,
-        ..Component::new("postgres", meaning, launch, Probe::Postgres { program: bin.join("pg_isready"), port })
+        ..Component::new("postgres", launch, Probe::Postgres { program: bin.join("pg_isready"), port })
     })
 }
 

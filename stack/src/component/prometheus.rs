@@ -24,7 +24,6 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         // By default it repeats an alert only every minute: a restarted Alertmanager would not know it for so long.
         "--rules.alert.resend-delay=15s".to_owned(),
     ];
-    let meaning = "nothing is measured and no alert can be raised";
     let launch = Launch {
         program: program.to_owned(),
         arguments: arguments.map(Into::into).to_vec(),
@@ -36,6 +35,6 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         // service that does not listen yet would be reported.
         needs: &["alertmanager", "service"],
         patience: Duration::from_mins(1),
-        ..Component::new("prometheus", meaning, launch, Probe::Http(format!("{url}/-/ready")))
+        ..Component::new("prometheus", launch, Probe::Http(format!("{url}/-/ready")))
     })
 }

@@ -38,10 +38,9 @@ pub(crate) fn relay(
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
     ];
     set.extend_from_slice(more);
-    let meaning = "alerts do not reach chat, only the bypass is left";
     let launch =
         Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() };
     let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::RelayAdmin)));
     let needs = &["otel-collector"];
-    Ok(Component { needs, restarts: true, ..Component::new("relay", meaning, launch, ready) })
+    Ok(Component { needs, restarts: true, ..Component::new("relay", launch, ready) })
 }

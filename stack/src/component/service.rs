@@ -1,4 +1,4 @@
-//! The service itself.
+//! The service itself, and the payments provider it calls: the same program.
 
 use std::{ffi::OsString, path::Path};
 
@@ -20,17 +20,36 @@ pub(crate) fn service(
         ("ADMIN_LISTEN".to_owned(), ports.local(Role::ServiceAdmin).into()),
         ("DATABASE_URL_FILE".to_owned(), database_url_file.into()),
         ("MIGRATE".to_owned(), "true".into()),
+        ("PAYMENTS_URL".to_owned(), ports.url(Role::PaymentsStub).into()),
         // Nothing balances load here, so nobody has to learn that it is going away.
         ("DRAIN_DELAY".to_owned(), "0s".into()),
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
     ];
     set.extend_from_slice(more);
-    let meaning = "users get errors";
     // The variable would contradict the file.
     let unset = vec!["DATABASE_URL"];
     let launch =
         Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() };
     let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::ServiceAdmin)));
     let needs = &["postgres", "otel-collector"];
-    Component { needs, restarts: true, ..Component::new("service", meaning, launch, ready) }
+    Component { needs, restarts: true, ..Component::new("service", launch, ready) }
+}
+
+/// Plays the third party. A real one does not wait for the service either, so nothing here needs it to be ready.
+pub(crate) fn payments_stub(program: &Path, folder: &Folder, ports: &Ports, more: &[(String, OsString)]) -> Component {
+    let mut set: Vec<(String, OsString)> = vec![
+        ("PAYMENTS_LISTEN".to_owned(), ports.local(Role::PaymentsStub).into()),
+        ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
+    ];
+    set.extend_from_slice(more);
+    let launch = Launch {
+        program: program.to_owned(),
+        arguments: vec!["payments-stub".into()],
+        set,
+        folder: folder.path().to_owned(),
+        ..Launch::default()
+    };
+    let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::PaymentsStub)));
+    let needs = &["otel-collector"];
+    Component { needs, restarts: true, ..Component::new("payments-stub", launch, ready) }
 }

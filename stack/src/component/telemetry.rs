@@ -10,20 +10,17 @@ use crate::{
 };
 
 pub(crate) fn loki(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
-    let meaning = "no line can be searched; lines wait in the collector";
     let ready = format!("{}/ready", ports.url(Role::Loki));
     let arguments = ["-config.expand-env=true", "-config.file"];
-    Ok(Component::new("loki", meaning, launch(found, "loki", arguments.as_slice(), folder, ports)?, Probe::Http(ready)))
+    Ok(Component::new("loki", launch(found, "loki", arguments.as_slice(), folder, ports)?, Probe::Http(ready)))
 }
 
 pub(crate) fn jaeger(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
-    let meaning = "no trace can be opened; spans wait in the collector";
     let ready = format!("{}/status", ports.url(Role::JaegerHealth));
-    Ok(Component::new("jaeger", meaning, launch(found, "jaeger", &["--config"], folder, ports)?, Probe::Http(ready)))
+    Ok(Component::new("jaeger", launch(found, "jaeger", &["--config"], folder, ports)?, Probe::Http(ready)))
 }
 
 pub(crate) fn collector(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
-    let meaning = "lines wait in their files, spans of this time are lost";
     // Without the gate, every restart would begin all span metrics anew under another id.
     let arguments = ["--feature-gates=-connector.spanmetrics.includeCollectorInstanceID", "--config"];
     let mut launch = launch(found, "otel-collector", &arguments, folder, ports)?;
@@ -36,7 +33,7 @@ pub(crate) fn collector(found: &Found, folder: &Folder, ports: &Ports) -> anyhow
         // It goes first, while both still take what it holds.
         needs: &["loki", "jaeger"],
         patience: Duration::from_secs(30),
-        ..Component::new("otel-collector", meaning, launch, ready)
+        ..Component::new("otel-collector", launch, ready)
     })
 }
 

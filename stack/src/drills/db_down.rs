@@ -2,23 +2,49 @@
 
 use std::time::Duration;
 
-use super::runner::{Back, Evidence, Fault, Injury, requests};
+use super::{
+    injury::{Process, Statements},
+    runner::{Back, Evidence, Fault, Sign, Surroundings, Teller, Within, requests},
+};
 
 /// SIGKILL to every process of the cluster: connections are refused at once.
 pub(super) const DOWN: Fault = Fault {
     name: "db_down",
     failure_type: "db_down",
     alert: "DatabaseDown",
-    component: "postgres",
-    injury: Injury::Kill,
+    teller: Teller::Alert,
+    along: &[],
+    injury: &Process::Killed("postgres"),
+    sign: Sign::Readiness,
     back: Back::Postgres,
-    chat_within: Duration::from_secs(2),
+    surroundings: Surroundings::CORE,
+    within: Within::Promised(Duration::from_secs(2), Duration::from_secs(30)),
     judge,
 };
 
 /// SIGSTOP to every process of the cluster: connections hang.
-pub(super) const FROZEN: Fault =
-    Fault { name: "db_frozen", injury: Injury::Freeze, chat_within: Duration::from_secs(5), ..DOWN };
+pub(super) const FROZEN: Fault = Fault {
+    name: "db_frozen",
+    injury: &Process::Frozen("postgres"),
+    within: Within::Promised(Duration::from_secs(5), Duration::from_secs(30)),
+    ..DOWN
+};
+
+/// The service's role may not log in any more, as after credentials were rotated, and its sessions have ended.
+pub(super) const LOGINS_REFUSED: Fault = Fault {
+    name: "db_login",
+    injury: &Statements {
+        what: "the service's password has expired, and its sessions are ended",
+        inflict: &[
+            "ALTER ROLE orders VALID UNTIL '2000-01-01'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'orders'",
+        ],
+        remedy: "the service's password is valid again",
+        repair: &["ALTER ROLE orders VALID UNTIL 'infinity'"],
+    },
+    back: Back::Repaired,
+    ..DOWN
+};
 
 fn judge(evidence: &Evidence) -> Vec<String> {
     let mut wrong = requests::fail_fast(evidence);
@@ -29,8 +55,6 @@ fn judge(evidence: &Evidence) -> Vec<String> {
             evidence.pulse_lost.first().copied().unwrap_or_default().as_secs_f64()
         ));
     }
-    if evidence.started_before != evidence.started_after {
-        wrong.push("the service restarted; it should have recovered by itself".to_owned());
-    }
+    wrong.extend(requests::no_restart(evidence));
     wrong
 }

@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use super::runner::{Back, Evidence, Fault, Injury, requests};
+use super::{
+    injury::Process,
+    runner::{Back, Evidence, Fault, Sign, Surroundings, Teller, Within, requests},
+};
 
 /// SIGKILL; nothing restarts it until the repair.
 pub(super) const DOWN: Fault = Fault {
     name: "service_down",
     failure_type: "service_down",
     alert: "ServiceDown",
-    component: "service",
-    injury: Injury::Kill,
+    teller: Teller::Alert,
+    along: &[],
+    injury: &Process::Killed("service"),
+    sign: Sign::Readiness,
     back: Back::Service,
-    chat_within: Duration::from_secs(8),
+    surroundings: Surroundings::CORE,
+    within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
     judge,
 };
 

@@ -10,6 +10,9 @@ use anyhow::Context;
 use super::{settle, tool, workspace};
 use crate::programs::Program;
 
+/// Elsewhere there are no such packages.
+const SYSTEM: &str = "it is fetched on Debian and Ubuntu only";
+
 pub(super) fn folder(program: Program, cache: &Path) -> PathBuf {
     home(program, cache).join("usr/bin")
 }
@@ -24,7 +27,7 @@ pub(super) async fn obtain(program: Program, cache: &Path) -> anyhow::Result<()>
         apt.run(&["download", package(program)], &work).await?;
     }
     let archive = find(&work)?;
-    tool("dpkg-deb", "dpkg", ["-x", &archive, "."], &work).await?;
+    tool("dpkg-deb", SYSTEM, ["-x", &archive, "."], &work).await?;
     fs::remove_file(work.join(archive))?;
     settle(&work, &to)
 }
@@ -52,7 +55,7 @@ impl Apt {
 
     async fn run(&self, arguments: &[&str], folder: &Path) -> anyhow::Result<()> {
         let options = self.options.iter().map(String::as_str);
-        tool("apt-get", "it with Debian or Ubuntu", options.chain(arguments.iter().copied()), folder).await
+        tool("apt-get", SYSTEM, options.chain(arguments.iter().copied()), folder).await
     }
 }
 

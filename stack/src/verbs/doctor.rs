@@ -4,10 +4,17 @@ use std::{fs, process::ExitCode};
 
 use chrono::{DateTime, Local, Utc};
 
-use crate::{config::Settings, handle::ComponentStatus, ledger, terminal::say};
+use crate::{
+    config::Settings,
+    containers::{self, Containers},
+    handle::ComponentStatus,
+    ledger,
+    terminal::say,
+};
 
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
-    let folder = Settings::from_environment()?.state();
+    let settings = Settings::from_environment()?;
+    let folder = settings.state();
     let left = ledger::left(&folder);
     if !left.is_empty() {
         say(&format!(
@@ -16,16 +23,29 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::FAILURE);
     }
-    let status = crate::running().await?.status().await?;
+    let Containers { parts: status, escalates } = look(&settings).await?;
     let now = Utc::now();
     for component in &status {
         say(&describe(component, now));
     }
-    if fs::read_to_string(folder.join("secrets/escalation_url")).is_ok_and(|url| url.is_empty()) {
+    if !escalates {
         say("The bypass reaches nobody: set ESCALATION_URL to hear of alerts that the relay could not deliver.");
     }
     let healthy = status.iter().all(|component| component.healthy);
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The stack that is up, of either kind.
+async fn look(settings: &Settings) -> anyhow::Result<Containers> {
+    let running = crate::running().await;
+    if running.is_err()
+        && !settings.ignores_docker()
+        && let Some(containers) = containers::look().await?
+    {
+        return Ok(containers);
+    }
+    let url = fs::read_to_string(settings.state().join("secrets/escalation_url"));
+    Ok(Containers { parts: running?.status().await?, escalates: !url.is_ok_and(|url| url.is_empty()) })
 }
 
 fn describe(component: &ComponentStatus, now: DateTime<Utc>) -> String {
@@ -37,7 +57,7 @@ fn describe(component: &ComponentStatus, now: DateTime<Utc>) -> String {
     if let Some(trouble) = trouble {
         lines.push(format!("    trouble:    {trouble}"));
         lines.push(format!("    last error: {}", last_error.as_deref().unwrap_or("none in its log")));
-        lines.push(format!("    log:        {}", log.display()));
+        lines.push(format!("    log:        {log}"));
         lines.push(format!("    what to do: {advice}"));
     }
     lines.join("\n")
@@ -69,7 +89,7 @@ mod tests {
                 restarts: 0,
                 trouble: Some("was killed".to_owned()),
                 last_error: Some("FATAL: the database system is shutting down".to_owned()),
-                log: "/state/logs/postgres.log".into(),
+                log: "/state/logs/postgres.log".to_owned(),
                 advice: "see its log".to_owned(),
             },
             now,

@@ -3,5 +3,6 @@
 pub(crate) mod check_alerts;
 pub(crate) mod doctor;
 pub(crate) mod down;
+pub(crate) mod pipeline;
 pub(crate) mod up;
 pub(crate) mod with_postgres;

@@ -1,28 +1,10 @@
-//! One request, found in every signal, and from each signal in the next.
+//! One request, found in every signal, and from each signal in the next, on the native stack.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io::Write, path::Path};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use regex::Regex;
-use reqwest::Url;
-use serde_json::{Value, json};
-use serde_yaml_ng::Value as Yaml;
-use sqlx::{Connection, PgConnection};
-use stack::{Handle, Options, chat::Log, signals::Signals};
-use tempfile::TempDir;
-use tokio::process::Command;
+use stack::Options;
 
-use crate::{
-    machine,
-    runner::{eventually, eventually_within},
-};
-
-/// The window of `High5xxRatio` and of the slow lane behind it, with some air.
-const TOLD_WITHIN: Duration = Duration::from_mins(4);
+use crate::{common::acceptance, machine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_found_in_every_signal_and_each_signal_leads_to_the_next() {
@@ -33,142 +15,15 @@ async fn a_request_is_found_in_every_signal_and_each_signal_leads_to_the_next() 
         writeln!(std::io::stdout(), "SKIPPED: needs {}", missing.join(", ")).unwrap();
         return;
     }
-    let stage = Stage::start().await;
-    stage.an_order_is_found_everywhere_and_leads_on().await;
-    stage.failing_orders_are_told_with_a_way_to_their_traces().await;
-    stage.stack.stop().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { extras: true, folder: Some(folder.path().to_owned()), ..Options::default() };
+    let stack = stack::start(options).await.unwrap();
+    acceptance::check(&stack, async || lines(folder.path())).await;
+    stack.stop().await.unwrap();
 }
 
-struct Stage {
-    stack: Handle,
-    signals: Signals,
-    folder: TempDir,
-    began: DateTime<Utc>,
-}
-
-impl Stage {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let options = Options { extras: true, folder: Some(folder.path().to_owned()), ..Options::default() };
-        let stack = stack::start(options).await.unwrap();
-        let signals = Signals::of(stack.endpoints()).unwrap();
-        Self { stack, signals, folder, began: Utc::now() }
-    }
-
-    /// Sends an order: its status and the trace that the answer names.
-    async fn order(&self) -> (u16, String) {
-        let order = json!({"item": "tea", "quantity": 1, "amount": 100, "currency": "EUR"});
-        let url = format!("{}/v1/orders", self.stack.endpoints().service);
-        let answer = client().post(url).json(&order).send().await.unwrap();
-        let trace = answer.headers()["traceresponse"].to_str().unwrap().split('-').nth(1).unwrap().to_owned();
-        (answer.status().as_u16(), trace)
-    }
-
-    async fn lines(&self, query: &str) -> Vec<Value> {
-        self.signals.lines(query, self.began - TimeDelta::minutes(5), Utc::now()).await.unwrap()
-    }
-
-    async fn an_order_is_found_everywhere_and_leads_on(&self) {
-        // Of two requests within five seconds, an exemplar may show the other.
-        self.stack.kill("load").await.unwrap();
-        let (status, trace) = self.order().await;
-        assert_eq!(status, 201);
-        eventually("the line is in the log file", async || logged(self.folder.path(), &trace)).await;
-        let query = format!(r#"{{service_name="orders"}} | trace_id="{trace}""#);
-        eventually("the line is in Loki", async || !self.lines(&query).await.is_empty()).await;
-        eventually("the trace is in Jaeger", async || self.signals.spans(&trace).await.unwrap().len() > 1).await;
-        eventually("an exemplar leads to the trace", async || {
-            let series = r#"{__name__=~"traces_kept_.+", http_route="/v1/orders"}"#;
-            self.signals.exemplars(series, self.began).await.unwrap().contains(&trace)
-        })
-        .await;
-        let spans = self.signals.spans(&trace).await.unwrap();
-        let named = |name: &str| spans.iter().find(|span| span["operationName"] == name).unwrap();
-        let (request, query) = (named("POST /v1/orders"), named("INSERT orders"));
-        assert_eq!(request["references"], json!([]));
-        assert_eq!(query["references"][0]["spanID"], request["spanID"]);
-        let back = self.lines(&as_grafana_asks(&trace)).await;
-        assert!(back.iter().any(|line| line["span_id"] == request["spanID"]), "{back:?}");
-        self.stack.start("load").await.unwrap();
-    }
-
-    async fn failing_orders_are_told_with_a_way_to_their_traces(&self) {
-        let mut database = PgConnection::connect(&self.stack.endpoints().database_url).await.unwrap();
-        sqlx::query("REVOKE INSERT ON orders FROM orders").execute(&mut database).await.unwrap();
-        let (status, trace) = self.order().await;
-        assert_eq!(status, 500);
-        self.check_dashboards(&[]).await;
-        self.check_dashboards(&["live", "--wait", "60"]).await;
-        eventually_within(TOLD_WITHIN, "chat is told", async || self.told().await.is_some()).await;
-        let link = self.told().await.unwrap();
-        // The page asks for what its own address says.
-        let traces = link.replacen("/search?", "/api/traces?", 1);
-        let found: Value = client().get(traces).send().await.unwrap().json().await.unwrap();
-        let failed = found["data"].as_array().unwrap();
-        assert!(!failed.is_empty(), "{link} shows no trace");
-        for failure in failed {
-            let lines = self.lines(&as_grafana_asks(failure["traceID"].as_str().unwrap())).await;
-            assert!(lines.iter().any(|line| line["http_response_status_code"] == "500"), "{lines:?}");
-        }
-        let own = self.signals.spans(&trace).await.unwrap();
-        assert!(own.iter().any(|span| span["operationName"] == "INSERT orders"), "{own:?}");
-        self.check_dashboards(&["live", "--filled-by", "errors"]).await;
-        sqlx::query("GRANT INSERT ON orders TO orders").execute(&mut database).await.unwrap();
-    }
-
-    /// The link to the traces, once `errors` has been told.
-    async fn told(&self) -> Option<String> {
-        let url = format!("{}/messages", self.stack.endpoints().chat);
-        let log: Log = client().get(url).send().await.unwrap().json().await.unwrap();
-        let jaeger = Url::parse(&self.stack.endpoints().jaeger).unwrap();
-        let is_trace = |link: &String| Url::parse(link).is_ok_and(|link| link.origin() == jaeger.origin());
-        let told = log.messages.into_iter().find(|message| message.text().contains("errors"))?;
-        let link = told.links().into_iter().find(is_trace);
-        Some(link.unwrap_or_else(|| panic!("no link to a trace: {}", told.text())))
-    }
-
-    async fn check_dashboards(&self, arguments: &[&str]) {
-        let at = self.stack.endpoints();
-        let output = Command::new("sh")
-            .args(["-c", r#"PATH="${STACK_BIN:+$STACK_BIN:}$PATH" exec grafana/check/check.sh "$@""#, "check"])
-            .args(arguments)
-            .current_dir(repository())
-            .envs([("PROMETHEUS_URL", &at.prometheus), ("LOKI_URL", &at.loki), ("JAEGER_URL", &at.jaeger)])
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let wrong = said.lines().filter(|line| !line.starts_with("ok"));
-        let wrong: Vec<_> = wrong.chain(std::str::from_utf8(&output.stderr).unwrap().lines()).collect();
-        assert!(output.status.success(), "{}", wrong.join("\n"));
-    }
-}
-
-/// Whether a line of the log file belongs to `trace`.
-fn logged(folder: &Path, trace: &str) -> bool {
+/// All lines of service and relay.
+fn lines(folder: &Path) -> String {
     let files = std::fs::read_dir(folder.join("logs/programs")).unwrap();
-    let text: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
-    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.any(|line| line["trace_id"] == trace && line["http.route"] == "/v1/orders")
-}
-
-/// The query behind "logs of this span", as the data source is provisioned.
-fn as_grafana_asks(trace: &str) -> String {
-    let file = std::fs::read_to_string(repository().join("grafana/provisioning/datasources/datasources.yml")).unwrap();
-    let sources: Yaml = serde_yaml_ng::from_str(&file).unwrap();
-    let jaeger = sources["datasources"].as_sequence().unwrap().iter().find(|source| source["uid"] == "jaeger").unwrap();
-    let link = &jaeger["jsonData"]["tracesToLogsV2"];
-    let tag = link["tags"][0]["value"].as_str().unwrap();
-    let query = link["query"].as_str().unwrap().replace("$$", "$");
-    let query = query.replace("${__tags}", &format!(r#"{tag}="orders""#)).replace("${__trace.traceId}", trace);
-    assert!(!Regex::new(r"\$\{?__").unwrap().is_match(&query), "{query} has a variable that this test does not know");
-    query
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn client() -> reqwest::Client {
-    stack::http::client(Duration::from_secs(10)).unwrap()
+    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
 }

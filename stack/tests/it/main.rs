@@ -12,16 +12,24 @@ mod acceptance;
 mod chat;
 // Rules, tests, routes, runbooks and code name the same things.
 mod contract;
+// Every alert leads to a panel.
+mod dashboards;
 // Each drill passes on a fresh stack, within its target.
 mod drills;
 // The native run, as a person uses it: up, down, doctor, and what goes wrong.
 mod native;
 // The README's commands, in its order.
 mod readme;
+// The project takes another name.
+mod rename;
+// What `make up` and `make test` decide.
+mod scripts;
 // A drill breaks and repairs exactly what it says.
 mod supervision;
 // A command gets a database of its own.
 mod with_postgres;
 
+#[path = "../common/mod.rs"]
+mod common;
 mod machine;
 mod runner;

@@ -4,6 +4,7 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use stack::Options;
 
 use crate::{
     machine,
@@ -22,6 +23,11 @@ async fn create_order(service: &str) -> String {
     order["id"].as_str().unwrap().to_owned()
 }
 
+async fn pay(service: &str, id: &str) -> (u16, Value) {
+    let answer = client().post(format!("{service}/v1/orders/{id}/payment")).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
 async fn find_order(service: &str, id: &str) -> u16 {
     client().get(format!("{service}/v1/orders/{id}")).send().await.unwrap().status().as_u16()
 }
@@ -32,7 +38,7 @@ async fn ctrl_c_leaves_nothing_and_the_data_is_there_the_next_time() {
     let up = Up::start(&[]).await;
     let order = create_order(up.link("Service")).await;
     let processes = up.processes();
-    assert_eq!(processes.len(), 5, "{processes:?}");
+    assert_eq!(processes.len(), 6, "{processes:?}");
     for link in ["Service", "Inbox", "Chat (played)", "Prometheus", "Alertmanager"] {
         let answer = client().get(up.link(link)).send().await.unwrap();
         assert!(answer.status().as_u16() < 500, "{link}: {}", answer.status());
@@ -50,6 +56,24 @@ async fn ctrl_c_leaves_nothing_and_the_data_is_there_the_next_time() {
     let fresh = Up::start_in(state, &["--fresh"]).await;
     assert_eq!(find_order(fresh.link("Service"), &order).await, 404);
     fresh.end(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn an_order_is_paid_at_the_provider_and_stays_pending_while_that_is_gone() {
+    let _machine = machine::shared().await;
+    let stack = stack::start(Options::default()).await.unwrap();
+    let at = stack.endpoints().clone();
+
+    let id = create_order(&at.service).await;
+    let (status, order) = pay(&at.service, &id).await;
+    assert_eq!((status, &order["status"]), (200, &json!("paid")));
+    let charges: Value = client().get(format!("{}/charges", at.payments)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(charges["orders"], json!([id]));
+
+    stack.kill("payments-stub").await.unwrap();
+    let (status, order) = pay(&at.service, &create_order(&at.service).await).await;
+    assert_eq!((status, &order["status"]), (202, &json!("payment_pending")));
+    stack.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -124,7 +148,9 @@ async fn a_taken_port_is_named_with_who_has_it_and_what_moves_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut up = stack(state.path(), &["up", "--core"]);
-    for variable in ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "ALERTMANAGER", "POSTGRES", "CHAT"] {
+    for variable in
+        ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "ALERTMANAGER", "POSTGRES", "PAYMENTS_STUB", "CHAT"]
+    {
         up.env(format!("{variable}_PORT"), "0");
     }
 
@@ -145,7 +171,9 @@ async fn two_parts_cannot_have_one_port() {
         listener.local_addr().unwrap().port().to_string()
     };
     let mut up = stack(state.path(), &["up", "--core"]);
-    for variable in ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES"] {
+    for variable in
+        ["SERVICE", "SERVICE_ADMIN", "RELAY", "RELAY_ADMIN", "PROMETHEUS", "ALERTMANAGER", "POSTGRES", "PAYMENTS_STUB"]
+    {
         up.env(format!("{variable}_PORT"), "0");
     }
 
@@ -163,7 +191,9 @@ async fn a_missing_program_is_said_with_the_way_to_get_it() {
     let (succeeded, said) = finish(&mut command).await;
 
     assert!(!succeeded);
-    for part in ["PostgreSQL 15.0 or later was not found", "install python3", "PATH", "STACK_BIN"] {
+    for part in
+        ["PostgreSQL 15.0 or later was not found", "apt-get install --yes python3 python3-pip", "PATH", "STACK_BIN"]
+    {
         assert!(said.contains(part), "{said}");
     }
 }

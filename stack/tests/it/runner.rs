@@ -11,17 +11,30 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
+
+pub(crate) use crate::common::eventually;
 
 /// Service and relay may have to be built first.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) fn stack(state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
-    command.args(arguments).env("LOOKOUT_STATE", state).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).env("LOOKOUT_STATE", state).env("DOCKER", "0").stdin(Stdio::null()).kill_on_drop(true);
     for variable in ["DATABASE_URL", "ESCALATION_URL", "SLACK_WEBHOOK_URL_FILE"] {
         command.env_remove(variable);
+    }
+    command
+}
+
+/// Takes away what cargo sets for the tests it runs: another cargo would rebuild what is up to date.
+pub(crate) fn without_cargo_variables(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start)) {
+            command.env_remove(&*name);
+        }
     }
     command
 }
@@ -117,18 +130,4 @@ pub(crate) fn anything_uses(folder: &Path) -> bool {
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
-    eventually_within(Duration::from_secs(30), what, condition).await;
-}
-
-/// Waits until `condition` holds, for what takes long.
-pub(crate) async fn eventually_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + patience;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "still not after {} s: {what}", patience.as_secs());
-        sleep(Duration::from_millis(20)).await;
-    }
 }

@@ -62,19 +62,27 @@ pub(super) struct Judgement {
     pub(super) remarks: Vec<String>,
 }
 
-/// Judges a FIRING message about `alert`.
-pub(super) async fn judge(observer: &Observer, message: &Message, alert: Option<&Alert>) -> Judgement {
+/// Judges a FIRING message of `failure_type`, about `alert` unless the relay noticed by itself.
+pub(super) async fn judge(
+    observer: &Observer,
+    message: &Message,
+    failure_type: &str,
+    alert: Option<&Alert>,
+) -> Judgement {
     let mut judgement = Judgement::default();
     let text = squeezed(&message.text());
-    for (what, annotation) in [("what is broken", "summary"), ("what it means", "impact")] {
-        let expected = alert.map(|alert| alert.annotation(annotation)).unwrap_or_default();
+    let annotations = alert
+        .map(|alert| [("what is broken", alert.annotation("summary")), ("what it means", alert.annotation("impact"))]);
+    for (what, expected) in annotations.into_iter().flatten() {
         if expected.is_empty() || !text.contains(&squeezed(expected)) {
             judgement.wrong.push(format!("the message does not say {what}: {expected:?}"));
         }
     }
-    let runbook = alert.map(|alert| format!("{}/{}", observer.at.relay, alert.annotation("runbook")));
-    let runbook = runbook.unwrap_or_default();
+    let runbook = format!("{}/runbooks/{failure_type}", observer.at.relay);
     judge_links(observer, message, &runbook, &mut judgement).await;
+    if let Some(alert) = alert {
+        judge_dashboard(message, alert, &mut judgement);
+    }
     match first_step(observer, &runbook).await {
         Ok(step) if text.contains(&step) => {}
         Ok(step) => judgement.wrong.push(format!("the message does not say what to do first: {step:?}")),
@@ -83,9 +91,19 @@ pub(super) async fn judge(observer: &Observer, message: &Message, alert: Option<
     judgement
 }
 
+/// A link to Grafana opens the alert's own panel.
+fn judge_dashboard(message: &Message, alert: &Alert, judgement: &mut Judgement) {
+    let Some((uid, panel)) = alert.annotation("dashboard").split_once('/') else { return };
+    for link in message.links().iter().filter(|link| link.contains("/d/")) {
+        if !link.contains(&format!("/d/{uid}")) || !link.contains(&format!("viewPanel=panel-{panel}&")) {
+            judgement.wrong.push(format!("the link {link} does not open panel {panel} of {uid}"));
+        }
+    }
+}
+
 async fn judge_links(observer: &Observer, message: &Message, runbook: &str, judgement: &mut Judgement) {
     let links = message.links();
-    if !links.iter().any(|link| link.starts_with(runbook)) || runbook.is_empty() {
+    if !links.iter().any(|link| link.starts_with(runbook)) {
         judgement.wrong.push(format!("the message has no link to the runbook {runbook}"));
     }
     for link in links.iter().filter(|link| on_loopback(link)) {
@@ -110,12 +128,13 @@ async fn open(observer: &Observer, link: &str) -> anyhow::Result<Option<&'static
     Ok(None)
 }
 
-/// The graph behind the link must have an expression that Prometheus understands.
+/// The graph behind the link must show the fault.
 async fn ask_expression(observer: &Observer, link: &str) -> anyhow::Result<()> {
     let url = Url::parse(link)?;
     let expression = url.query_pairs().find(|(key, _)| key == "g0.expr");
     let (_, expression) = expression.context("it has no expression")?;
-    observer.query(&expression).await.context("Prometheus does not understand its expression")?;
+    let value = observer.query(&expression).await.context("Prometheus does not understand its expression")?;
+    anyhow::ensure!(value.is_some(), "its expression shows nothing");
     Ok(())
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Back, Evidence, Fault, Outcome,
+    Back, Evidence, Fault, Outcome, Scene, Sign, Teller,
     content::{self, Kind},
     observer::{Alert, Observer, Readiness, until},
     pulse::Pulse,
     requests,
 };
-use crate::{Handle, chat::Log, load::Load, timeline::Timeline};
+use crate::{chat::Log, load::Load, timeline::Timeline};
 
 const REQUESTS_PER_SECOND: u32 = 20;
 /// Long enough to measure how much a target was missed by.
@@ -22,8 +22,10 @@ const FINE: Duration = Duration::from_millis(10);
 pub(super) const COARSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Episode<'a> {
-    stack: &'a Handle,
+    scene: &'a Scene,
     pub(super) fault: &'a Fault,
+    pub(super) chat_within: Duration,
+    pub(super) resolved_within: Duration,
     pub(super) observer: Observer,
     pub(super) timeline: &'a mut Timeline,
     load: Load,
@@ -45,20 +47,23 @@ pub(super) struct Episode<'a> {
 impl<'a> Episode<'a> {
     /// Steady requests until everything is green.
     pub(super) async fn prepare(
-        stack: &'a Handle,
+        scene: &'a Scene,
         fault: &'a Fault,
+        shortened: u64,
         observer: Observer,
         timeline: &'a mut Timeline,
     ) -> anyhow::Result<Self> {
         timeline.say(&format!("drill {}: warming up with {REQUESTS_PER_SECOND} requests a second", fault.name));
-        let load = Load::start(&observer.at.service, REQUESTS_PER_SECOND)?;
+        let load = Load::start(&observer.at.service, REQUESTS_PER_SECOND, scene.traffic())?;
         super::green::wait(&observer, &load, timeline).await?;
         let started_before = observer.started().await;
         let before = observer.chat().await?;
         let now = Instant::now();
         Ok(Self {
-            stack,
+            scene,
             fault,
+            chat_within: fault.chat_within(shortened),
+            resolved_within: fault.resolved_within(shortened),
             pulse: Pulse::watch(observer.clone()),
             observer,
             timeline,
@@ -101,12 +106,15 @@ impl<'a> Episode<'a> {
         self.zero_wall = Utc::now();
         self.timeline.start(self.zero);
         self.timeline.note(self.zero, "everything is green; the fault follows");
-        self.fault.inflict(self.stack).await?;
-        self.timeline.note(Instant::now(), &self.fault.inflicted());
+        let done = self.fault.injury.inflict(self.scene).await?;
+        self.timeline.note(Instant::now(), &done);
         Ok(())
     }
 
     pub(super) async fn detect(&mut self) {
+        if self.fault.sign == Sign::None {
+            return;
+        }
         let ask = async || (self.observer.ready().await != Readiness::Green).then(Instant::now);
         self.detected = until(self.zero + LATEST, FINE, ask).await;
         self.outcome.detected_s = self.detected.map(|at| self.since_zero(at));
@@ -119,7 +127,7 @@ impl<'a> Episode<'a> {
     /// Waits for the alert. Its own `startsAt` says when, more exactly than asking could.
     pub(super) async fn alerted(&mut self) -> Option<Alert> {
         let ask = async || self.observer.alert(self.fault.alert).await.ok().flatten();
-        let alert = until(self.zero + LATEST, COARSE, ask).await;
+        let alert = until(self.zero + self.chat_within + LATEST, COARSE, ask).await;
         let Some(alert) = alert else {
             self.require(false, || format!("{} did not reach Alertmanager", self.fault.alert));
             return None;
@@ -134,6 +142,15 @@ impl<'a> Episode<'a> {
         Some(alert)
     }
 
+    /// The dashboards show it.
+    pub(super) async fn dashboards(&mut self, alert: &Alert) {
+        match super::dashboards::judge(&self.observer, self.fault.failure_type, alert).await {
+            Ok(wrong) if wrong.is_empty() => self.timeline.note(Instant::now(), "the dashboards show it"),
+            Ok(wrong) => self.require_all(wrong),
+            Err(error) => self.require(false, || format!("the dashboards could not be asked: {error:#}")),
+        }
+    }
+
     /// Keeps the fault up, at least a little longer: refusals are to be seen.
     pub(super) async fn hold(&mut self, hold: Duration) {
         let until = (self.zero + hold).max(Instant::now() + Duration::from_secs(2));
@@ -143,17 +160,25 @@ impl<'a> Episode<'a> {
     /// Repairs, and watches for the first accepted connection and for readiness meanwhile.
     pub(super) async fn repair(&mut self) -> anyhow::Result<()> {
         self.repair = Instant::now();
-        self.timeline.note(self.repair, &self.fault.repairing());
+        self.timeline.note(self.repair, &format!("repair: {}", self.fault.injury.remedy()));
+        self.outcome.repair_s = Some(self.since_zero(self.repair));
         let deadline = self.repair + LATEST;
         let back = async || match self.fault.back {
             Back::Postgres => self.observer.postgres_accepts().await.then(Instant::now),
             Back::Service => (self.observer.ready().await == Readiness::Green).then(Instant::now),
+            Back::Repaired => Some(Instant::now()),
         };
-        let (repaired, back) = tokio::join!(self.fault.repair(self.stack), until(deadline, FINE, back));
-        repaired?;
-        self.back = back;
-        match back {
-            Some(at) => self.timeline.note(at, &format!("{} accepts connections", self.fault.component)),
+        let repair = self.fault.injury.repair(self.scene);
+        if self.fault.back == Back::Repaired {
+            repair.await?;
+            self.back = Some(Instant::now());
+        } else {
+            let (repaired, back) = tokio::join!(repair, until(deadline, FINE, back));
+            repaired?;
+            self.back = back;
+        }
+        match self.back {
+            Some(at) => self.timeline.note(at, "what was broken is back"),
             None => self.require(false, || "it accepts no connection after the repair".to_owned()),
         }
         let green = async || (self.observer.ready().await == Readiness::Green).then(Instant::now);
@@ -175,7 +200,8 @@ impl<'a> Episode<'a> {
             format!("chat received {kinds:?} instead of {expected:?}: {headlines:#?}")
         });
         let escalated = self.observer.chat().await?.escalations.len().saturating_sub(self.before.escalations.len());
-        self.require(escalated == 0, || format!("{escalated} messages went around the relay"));
+        let around = self.fault.teller == Teller::Bypass;
+        self.require((escalated == 0) != around, || format!("{escalated} messages went around the relay"));
         let started_after = self.observer.started().await;
         let evidence = Evidence {
             zero: self.zero,

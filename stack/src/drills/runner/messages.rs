@@ -9,12 +9,10 @@ use super::{
 };
 use crate::chat::Message;
 
-const RESOLVED_WITHIN: Duration = Duration::from_secs(30);
-
 impl Episode<'_> {
     /// Waits for the first message, and returns how long after the fault chat accepted it.
     pub(super) async fn told(&mut self, alert: Option<&Alert>) -> Option<Duration> {
-        let Some((at, message)) = self.message(self.zero + LATEST, |_| true).await else {
+        let Some((at, message)) = self.message(self.zero + self.chat_within + LATEST, |_| true).await else {
             self.require(false, || "chat was not told".to_owned());
             return None;
         };
@@ -22,7 +20,7 @@ impl Episode<'_> {
         self.timeline.note(at, "chat accepted:");
         self.timeline.quote(&message.text());
         self.require(content::kind(&message) == Kind::Firing, || "the first message is not a FIRING".to_owned());
-        let judgement = content::judge(&self.observer, &message, alert).await;
+        let judgement = content::judge(&self.observer, &message, self.fault.failure_type, alert).await;
         for remark in judgement.remarks {
             self.timeline.note(Instant::now(), &remark);
         }
@@ -33,10 +31,31 @@ impl Episode<'_> {
         Some(at.saturating_duration_since(self.zero))
     }
 
+    /// Waits for the message that goes around the relay.
+    pub(super) async fn told_around(&mut self) -> Option<Duration> {
+        let before = self.before.escalations.len();
+        let ask = async || {
+            let escalations = self.observer.chat().await.ok()?.escalations;
+            Some((Instant::now(), escalations.into_iter().nth(before)?))
+        };
+        let Some((at, message)) = until(self.zero + self.chat_within + LATEST, COARSE, ask).await else {
+            self.require(false, || "nobody was told around the relay".to_owned());
+            return None;
+        };
+        self.outcome.chat_s = Some(self.since_zero(at));
+        self.timeline.note(at, "told around the relay:");
+        self.timeline.quote(&message.text());
+        let names = message.body.to_string().contains(self.fault.alert);
+        self.require(names, || format!("the message around the relay does not name {}", self.fault.alert));
+        Some(at.saturating_duration_since(self.zero))
+    }
+
     /// Waits for the news that it is over.
     pub(super) async fn resolved(&mut self) {
         let from = self.back.unwrap_or(self.repair);
-        let resolved = self.message(from + LATEST, |message| content::kind(message) == Kind::Resolved).await;
+        let resolved = self
+            .message(from + self.resolved_within + LATEST, |message| content::kind(message) == Kind::Resolved)
+            .await;
         let Some((at, message)) = resolved else {
             self.require(false, || "chat was not told that it is over".to_owned());
             return;
@@ -46,8 +65,9 @@ impl Episode<'_> {
         self.timeline.note(at, &format!("chat accepted, {:.3} s after the first connection:", took.as_secs_f64()));
         self.timeline.quote(&message.text());
         self.require(content::tells_duration(&message), || "RESOLVED does not say how long it lasted".to_owned());
-        self.require(took <= RESOLVED_WITHIN, || {
-            format!("RESOLVED came after {:.3} s, over {} s", took.as_secs_f64(), RESOLVED_WITHIN.as_secs())
+        let within = self.resolved_within;
+        self.require(took <= within, || {
+            format!("RESOLVED came after {:.3} s, over {:.1} s", took.as_secs_f64(), within.as_secs_f64())
         });
     }
 
@@ -87,9 +107,12 @@ impl Episode<'_> {
         Ok(new.map(|message| (arrival(&message), message)).collect())
     }
 
-    /// While chat is down, that it is down is told as well, and rightly; but it is not what is rehearsed.
+    /// Whether a message is about what is rehearsed, or about something that nobody should be told of.
     fn counts(&self, message: &Message) -> bool {
-        !(self.chat_down && content::footer(message).contains("alert_pipeline"))
+        let footer = content::footer(message);
+        // While chat is down, that it is down is told as well, and rightly.
+        let chat: &[_] = if self.chat_down { &["alert_pipeline"] } else { &[] };
+        !self.fault.along.iter().chain(chat).any(|other| footer.contains(other))
     }
 
     /// The messages of [`Self::arrivals`]; none when chat cannot be asked.

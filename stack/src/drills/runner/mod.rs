@@ -2,6 +2,7 @@
 
 mod chat_down;
 mod content;
+mod dashboards;
 mod episode;
 mod green;
 mod messages;
@@ -9,32 +10,69 @@ mod observer;
 mod outcome;
 mod pulse;
 pub(super) mod requests;
+mod scene;
 mod script;
+mod surroundings;
+mod window;
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
 
 use crate::{Handle, chat::Behaviour, load::Sample};
 
-pub(super) use outcome::write_results;
-pub use outcome::{Outcome, Spread, Summary};
+pub use outcome::{Outcome, Summary};
+pub(super) use outcome::{write_all, write_results};
+pub(super) use scene::Scene;
 pub(super) use script::{Plan, run};
+pub(super) use surroundings::Surroundings;
+pub(super) use window::Window;
 
-/// How a component is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Injury {
-    /// SIGKILL to all of its processes.
-    Kill,
-    /// SIGSTOP to all of its processes.
-    Freeze,
+/// How something is broken, and how that is undone.
+pub(super) trait Injury: fmt::Debug + Sync {
+    /// Breaks it, and says what was done.
+    fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>>;
+
+    /// What the repair does, for the timeline.
+    fn remedy(&self) -> String;
+
+    /// Undoes it, and returns when what was broken can work again. It may be called though [`Injury::inflict`] failed
+    /// half-way.
+    fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>>;
 }
 
-/// How to tell, from outside, that the broken component is back.
-#[derive(Clone, Copy, Debug)]
+/// What shows, besides the alert, that the fault is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// Readiness is not green, or nobody answers.
+    Readiness,
+    /// Nothing that a probe would see.
+    None,
+}
+
+/// How to tell, from outside, that what was broken is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Back {
     /// Postgres takes a session.
     Postgres,
     /// The service's readiness answers green.
     Service,
+    /// The repair itself says so.
+    Repaired,
+}
+
+/// Who tells people about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The relay, told by Alertmanager.
+    Alert,
+    /// The relay, which noticed by itself.
+    Relay,
+    /// Alertmanager, around the relay.
+    Bypass,
 }
 
 /// One failure, and what must come of it.
@@ -43,41 +81,64 @@ pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) failure_type: &'static str,
     pub(super) alert: &'static str,
-    pub(super) component: &'static str,
-    pub(super) injury: Injury,
+    pub(super) teller: Teller,
+    /// Failure types that chat is rightly told about as well.
+    pub(super) along: &'static [&'static str],
+    pub(super) injury: &'static dyn Injury,
+    pub(super) sign: Sign,
     pub(super) back: Back,
-    pub(super) chat_within: Duration,
+    pub(super) surroundings: Surroundings,
+    pub(super) within: Within,
     /// What must hold for users and probes; returns what did not.
     pub(super) judge: fn(&Evidence) -> Vec<String>,
 }
 
+/// How soon people must know.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Within {
+    /// A promise, whatever the rules say: fault to chat, and back to RESOLVED.
+    Promised(Duration, Duration),
+    /// As soon as the rule can tell.
+    Window(Window),
+}
+
 impl Fault {
-    async fn inflict(&self, stack: &Handle) -> anyhow::Result<()> {
-        match self.injury {
-            Injury::Kill => stack.kill(self.component).await,
-            Injury::Freeze => stack.freeze(self.component).await,
+    /// A fault that no probe sees: whoever it hits, nothing has to restart, and everybody succeeds afterwards.
+    pub(super) const fn new(
+        name: &'static str,
+        failure_type: &'static str,
+        alert: &'static str,
+        injury: &'static dyn Injury,
+        window: Window,
+    ) -> Self {
+        Self {
+            name,
+            failure_type,
+            alert,
+            teller: Teller::Alert,
+            along: &[],
+            injury,
+            sign: Sign::None,
+            back: Back::Repaired,
+            surroundings: Surroundings::SHORT,
+            within: Within::Window(window),
+            judge: requests::recover,
         }
     }
 
-    /// Undoes the injury, and returns when the component is ready.
-    pub(super) async fn repair(&self, stack: &Handle) -> anyhow::Result<()> {
-        match self.injury {
-            Injury::Kill => stack.start(self.component).await,
-            Injury::Freeze => stack.thaw(self.component).await,
+    /// From the fault to chat, on a stack with shortened windows or without.
+    pub(super) const fn chat_within(&self, shortened: u64) -> Duration {
+        match self.within {
+            Within::Promised(chat, _) => chat,
+            Within::Window(window) => window.chat_within(shortened),
         }
     }
 
-    fn repairing(&self) -> String {
-        match self.injury {
-            Injury::Kill => format!("repair: {} is started", self.component),
-            Injury::Freeze => format!("repair: {} is thawed (SIGCONT)", self.component),
-        }
-    }
-
-    fn inflicted(&self) -> String {
-        match self.injury {
-            Injury::Kill => format!("{} killed (SIGKILL to all of its processes)", self.component),
-            Injury::Freeze => format!("{} frozen (SIGSTOP to all of its processes)", self.component),
+    /// From when it is back to RESOLVED.
+    pub(super) const fn resolved_within(&self, shortened: u64) -> Duration {
+        match self.within {
+            Within::Promised(_, resolved) => resolved,
+            Within::Window(window) => window.resolved_within(shortened),
         }
     }
 }

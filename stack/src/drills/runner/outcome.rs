@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context;
-use chrono::Utc;
 use serde::Serialize;
+
+use crate::results::{self, Spread};
 
 /// One drill, in seconds from just before the fault; `resolved_s` from the first accepted connection.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -19,6 +19,8 @@ pub struct Outcome {
     pub alerted_s: Option<f64>,
     /// Chat accepted the first message.
     pub chat_s: Option<f64>,
+    /// The repair began.
+    pub repair_s: Option<f64>,
     /// Chat accepted RESOLVED.
     pub resolved_s: Option<f64>,
     /// What chat received in all.
@@ -48,26 +50,6 @@ pub struct Summary {
     pub reasons: Vec<String>,
 }
 
-/// How values spread; percentiles by nearest rank.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// The median.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Spread {
-    pub(super) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let rank = |percent: usize| values.get((values.len() * percent).div_ceil(100).checked_sub(1)?).copied();
-        Some(Self { p50: rank(50)?, p95: rank(95)?, max: rank(100)? })
-    }
-}
-
 impl Summary {
     /// Of `outcomes`; the 95th percentile until chat is judged by `chat_within`.
     pub(in crate::drills) fn of(drill: &str, outcomes: &[Outcome], chat_within: Option<Duration>) -> Self {
@@ -93,35 +75,18 @@ impl Summary {
     }
 }
 
-/// Writes summary and runs to `path`, with the date and the commit they belong to.
+/// Writes summary and runs to `path`.
 pub(in crate::drills) async fn write_results(
     path: &Path,
     summary: &Summary,
     outcomes: &[Outcome],
 ) -> anyhow::Result<()> {
-    let results = serde_json::json!({
-        "date": Utc::now().format("%Y-%m-%d").to_string(),
-        "commit": commit().await,
-        "summary": summary,
-        "runs": outcomes,
-    });
-    let text = format!("{}\n", serde_json::to_string_pretty(&results)?);
-    tokio::fs::write(path, text).await.with_context(|| format!("cannot write the results to {}", path.display()))
+    let figures = [("summary", serde_json::to_value(summary)?), ("runs", serde_json::to_value(outcomes)?)];
+    results::write(path, figures.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()).await
 }
 
-async fn commit() -> Option<String> {
-    let output = tokio::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let spread = Spread::of((1..=20).map(f64::from)).unwrap();
-        assert_eq!(spread, Spread { p50: 10.0, p95: 19.0, max: 20.0 });
-        assert_eq!(Spread::of(std::iter::empty()), None);
-    }
+/// Writes one run each of many drills to `path`.
+pub(in crate::drills) async fn write_all(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let figures = [("drills".to_owned(), serde_json::to_value(outcomes)?)];
+    results::write(path, figures.into_iter().collect()).await
 }

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Evidence, Spread};
-use crate::load::{Answer, HANGS, Sample};
+use super::Evidence;
+use crate::{
+    load::{Answer, HANGS, Sample},
+    results::Spread,
+};
 
 /// Before the fault is noticed, nobody waits longer.
 const UNNOTICED: Duration = Duration::from_millis(2_500);
@@ -13,6 +16,9 @@ const REFUSED: Duration = Duration::from_millis(50);
 const BUSY: usize = 50;
 /// though never this long.
 const NEVER: Duration = Duration::from_millis(250);
+
+/// Where a repair takes its time, so many requests at the end must succeed: 2 s of them.
+const LAST: usize = 40;
 
 /// From detection on every request is refused with 503 at once; before it none waits long; afterwards all succeed.
 pub(in crate::drills) fn fail_fast(evidence: &Evidence) -> Vec<String> {
@@ -35,6 +41,43 @@ pub(in crate::drills) fn fail_fast(evidence: &Evidence) -> Vec<String> {
     wrong
 }
 
+/// While it lasts, nothing fails but `what`, and that with `code`.
+pub(in crate::drills) fn only(what: &str, code: u16, evidence: &Evidence) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let failed = between(evidence, Some(evidence.zero), None).filter(|sample| !sample.succeeded());
+    let (expected, other): (Vec<_>, Vec<_>) = failed.partition(|sample| {
+        sample.what == what && matches!(sample.answer, Answer::Status { code: found, .. } if found == code)
+    });
+    complain(&mut wrong, evidence, "failed, though the fault does not concern them", other.into_iter());
+    if expected.is_empty() {
+        wrong.push(format!("no {what} was refused with {code}"));
+    }
+    wrong
+}
+
+/// Whatever they met while it lasted: all succeed afterwards, and nothing had to restart.
+pub(in crate::drills) fn recover(evidence: &Evidence) -> Vec<String> {
+    let mut wrong = afterwards(evidence);
+    wrong.extend(no_restart(evidence));
+    wrong
+}
+
+/// Who hangs is let go one by one after the repair: in the end all succeed, and nothing had to restart.
+pub(in crate::drills) fn recover_in_the_end(evidence: &Evidence) -> Vec<String> {
+    let last = evidence.samples.len().saturating_sub(LAST);
+    let failed = evidence.samples.iter().skip(last).filter(|sample| !sample.succeeded());
+    let mut wrong = Vec::new();
+    complain(&mut wrong, evidence, "still refused long after the repair", failed);
+    wrong.extend(no_restart(evidence));
+    wrong
+}
+
+/// The service recovers by itself.
+pub(in crate::drills) fn no_restart(evidence: &Evidence) -> Option<String> {
+    let restarted = evidence.started_before != evidence.started_after;
+    restarted.then(|| "the service restarted; it should have recovered by itself".to_owned())
+}
+
 /// No request hangs, none waits long, and all succeed once the service is ready again.
 pub(in crate::drills) fn end(evidence: &Evidence) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -42,6 +85,13 @@ pub(in crate::drills) fn end(evidence: &Evidence) -> Vec<String> {
     complain(&mut wrong, evidence, "left hanging", hanging);
     let slow = between(evidence, Some(evidence.zero), None).filter(|sample| sample.took > UNNOTICED);
     complain(&mut wrong, evidence, "answered only after 2.5 s", slow);
+    wrong.extend(afterwards(evidence));
+    wrong
+}
+
+/// All succeed once the service is ready again.
+fn afterwards(evidence: &Evidence) -> Vec<String> {
+    let mut wrong = Vec::new();
     let late = between(evidence, evidence.recovered, None).filter(|sample| !sample.succeeded());
     complain(&mut wrong, evidence, "refused after readiness was green again", late);
     if between(evidence, evidence.recovered, None).next().is_none() {

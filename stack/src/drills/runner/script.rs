@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Fault, Outcome, chat_down, content::Kind, episode::Episode, observer::Observer};
-use crate::{Handle, timeline::Timeline};
+use super::{Fault, Outcome, Scene, Teller, chat_down, content::Kind, episode::Episode, observer::Observer};
+use crate::timeline::Timeline;
 
 /// How to run a drill.
 #[derive(Debug)]
@@ -19,35 +19,48 @@ pub(in crate::drills) struct Plan {
     pub(in crate::drills) chat_down: bool,
     /// One run is judged by the target of the 95th percentile.
     pub(in crate::drills) strict: bool,
+    /// Windows of rules are divided by this.
+    pub(in crate::drills) shortened: u64,
     /// Something is broken right now, and must be repaired whatever happens.
     pub(in crate::drills) broken: AtomicBool,
 }
 
 /// One outage of `stack`, from green to quiet.
 pub(in crate::drills) async fn run(
-    stack: &Handle,
+    scene: &Scene,
     fault: &Fault,
     plan: &Plan,
     timeline: &mut Timeline,
 ) -> anyhow::Result<Outcome> {
-    let observer = Observer::new(stack.endpoints())?;
-    let mut episode = Episode::prepare(stack, fault, observer, timeline).await?;
+    let observer = Observer::new(scene.stack().endpoints())?;
+    let mut episode = Episode::prepare(scene, fault, plan.shortened, observer, timeline).await?;
     if plan.chat_down {
         return chat_down::run(episode, plan).await;
     }
     plan.broken.store(true, Ordering::Relaxed);
     episode.inflict().await?;
     episode.detect().await;
-    let alert = episode.alerted().await;
-    let told = episode.told(alert.as_ref()).await;
+    let alert = if fault.teller == Teller::Alert { episode.alerted().await } else { None };
+    let told = match fault.teller {
+        Teller::Alert | Teller::Relay => episode.told(alert.as_ref()).await,
+        Teller::Bypass => episode.told_around().await,
+    };
     if let (true, Some(took)) = (plan.strict, told) {
-        episode.require(took <= fault.chat_within, || {
-            format!("chat was told after {:.3} s, over {} s", took.as_secs_f64(), fault.chat_within.as_secs())
+        let within = episode.chat_within;
+        episode.require(took <= within, || {
+            format!("chat was told after {:.3} s, over {:.1} s", took.as_secs_f64(), within.as_secs_f64())
         });
+    }
+    if let (true, Some(alert)) = (plan.strict, &alert) {
+        episode.dashboards(alert).await;
     }
     episode.hold(plan.hold).await;
     episode.repair().await?;
     plan.broken.store(false, Ordering::Relaxed);
+    if fault.teller == Teller::Bypass {
+        episode.quiet(plan.quiet).await;
+        return episode.finish(&[]).await;
+    }
     episode.resolved().await;
     episode.quiet(plan.quiet).await;
     episode.finish(&[Kind::Firing, Kind::Resolved]).await

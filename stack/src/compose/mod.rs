@@ -1,0 +1,149 @@
+//! The stack as containers: the one that `docker compose up` started, or a fresh one on free ports.
+
+mod docker;
+mod fresh;
+mod player;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+use docker::{Container, Project, docker};
+use fresh::Fresh;
+use player::Player;
+
+use crate::{handle::Endpoints, keeper::Order};
+
+/// Longer than any container takes to pass its probe.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Containers that can be broken and repaired.
+#[derive(Debug)]
+pub(crate) struct Compose {
+    project: Project,
+    name: String,
+    player: Mutex<Option<Player>>,
+    /// Not the one that others use.
+    fresh: Option<Fresh>,
+}
+
+impl Compose {
+    /// The one that is up, and where its parts listen. Its chat is played here, unless a real one is configured.
+    pub(crate) async fn running() -> anyhow::Result<(Arc<Self>, Endpoints)> {
+        Self::of(Project::default(), None).await
+    }
+
+    /// A fresh one, all of it healthy.
+    pub(crate) async fn fresh(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<(Arc<Self>, Endpoints)> {
+        let fresh = Fresh::start(say).await?;
+        Self::of(fresh.project.clone(), Some(fresh)).await
+    }
+
+    async fn of(project: Project, fresh: Option<Fresh>) -> anyhow::Result<(Arc<Self>, Endpoints)> {
+        let containers = project.containers().await?;
+        let Some(container) = containers.iter().find(|container| container.component() == "service") else {
+            bail!("no stack of containers is up: `docker compose up` starts one");
+        };
+        let name = container.project().to_owned();
+        let player = Player::start(&project).await?;
+        let chat = player.as_ref().map(Player::url).unwrap_or_default();
+        let compose = Self { project, name, player: Mutex::new(player), fresh };
+        compose.start("relay").await?;
+        let endpoints = Endpoints { chat, ..compose.endpoints().await? };
+        Ok((Arc::new(compose), endpoints))
+    }
+
+    /// The compose project.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its parts listen: published, or in the network of the project.
+    async fn endpoints(&self) -> anyhow::Result<Endpoints> {
+        let containers = self.project.containers().await?;
+        let find = |component: &str| containers.iter().find(|container| container.component() == component);
+        let published = |component, port| find(component).map(|found| found.published(port)).unwrap_or_default();
+        let inside = |component, port| match find(component).map(Container::address) {
+            Some(address) if !address.is_empty() => format!("http://{address}:{port}"),
+            _ => String::new(),
+        };
+        let postgres = find("postgres").context("there is no container of postgres")?;
+        let password = docker(&["exec", &postgres.id, "cat", "/run/secrets/postgres_password"]).await;
+        let password = password.context("Postgres does not run")?;
+        Ok(Endpoints {
+            service: published("service", 8080),
+            service_admin: inside("service", 9091),
+            relay: published("relay", 8090),
+            relay_admin: inside("relay", 8091),
+            prometheus: published("prometheus", 9090),
+            alertmanager: published("alertmanager", 9093),
+            database_url: format!("postgres://postgres:{password}@{}:5432/orders", postgres.address()),
+            payments: inside("payments-stub", 8085),
+            chat: String::new(),
+            loki: published("loki", 3100),
+            jaeger: published("jaeger", 16686),
+        })
+    }
+
+    pub(crate) async fn order(&self, component: &str, order: Order) -> anyhow::Result<()> {
+        let verb: &[&str] = match order {
+            Order::Start => return self.start(component).await,
+            Order::Kill => &["kill", "--signal", "KILL"],
+            Order::Freeze => &["pause"],
+            Order::Thaw => &["unpause"],
+            Order::Stop => &["stop"],
+        };
+        // Its name is known: to ask for it would take longer than what a drill measures.
+        docker(&[verb, &[self.container(component).as_str()]].concat()).await?;
+        Ok(())
+    }
+
+    /// As compose calls it.
+    fn container(&self, component: &str) -> String {
+        format!("{}-{component}-1", self.name)
+    }
+
+    /// Starts `component` unless it runs, and waits until it is healthy.
+    async fn start(&self, component: &str) -> anyhow::Result<()> {
+        let name = self.container(component);
+        docker(&["start", &name]).await?;
+        let deadline = Instant::now() + PATIENCE;
+        while !docker::inspect(&[&name]).await?.iter().all(Container::is_healthy) {
+            if Instant::now() >= deadline {
+                bail!("{component} is not healthy after {} s: `docker logs {name}`", PATIENCE.as_secs());
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// What a command in the container of `component` prints.
+    pub(crate) async fn run(&self, component: &str, command: &[&str]) -> anyhow::Result<String> {
+        docker(&[&["exec", &self.container(component)], command].concat()).await
+    }
+
+    /// All of it, volumes excepted.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        match &self.fresh {
+            Some(fresh) => fresh.remove().await,
+            None => self.project.compose(&["down"]).await.map(|_| ()),
+        }
+    }
+
+    /// Gives chat back, and removes what is fresh.
+    pub(crate) async fn leave(&self) -> anyhow::Result<()> {
+        let player = self.player.lock().await.take();
+        if let Some(fresh) = &self.fresh {
+            return fresh.remove().await;
+        }
+        match player {
+            Some(player) => player.end(&self.project).await,
+            None => Ok(()),
+        }
+    }
+}

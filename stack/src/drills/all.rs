@@ -1,0 +1,102 @@
+//! All drills, each on a stack of its own, several at a time, and a table at the end.
+
+use std::{fs::File, path::PathBuf, time::Instant};
+
+use anyhow::Context;
+use futures_util::{StreamExt, stream};
+
+use super::{Drill, Outcome, one, runner};
+use crate::{config::repository, terminal::say, timeline::Timeline};
+
+/// What `drills` is asked on the command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Which; all when none is named
+    drills: Vec<Drill>,
+    /// How many stacks at a time
+    #[arg(long, value_name = "STACKS", default_value_t = 3)]
+    lanes: usize,
+    /// Wait as long as the rules say, instead of shortening their windows
+    #[arg(long)]
+    unshortened: bool,
+    /// Where the timelines go [default: .lookout/drills in the repository]
+    #[arg(long, value_name = "FOLDER")]
+    timelines: Option<PathBuf>,
+    /// Write all figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+}
+
+impl Args {
+    fn shortened(&self, drill: Drill) -> u64 {
+        if self.unshortened { 1 } else { drill.0.surroundings.shorten }
+    }
+}
+
+/// Runs them; false when one of them found something wrong.
+pub async fn run(args: Args) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let drills = if args.drills.is_empty() { Drill::all().collect() } else { args.drills.clone() };
+    let folder = args.timelines.clone().unwrap_or_else(|| repository().join(".lookout/drills"));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    // The longest first, so that none is left over when all others have ended.
+    let mut order = drills.clone();
+    order.sort_by_key(|drill| std::cmp::Reverse(drill.0.chat_within(args.shortened(*drill))));
+    let mut outcomes: Vec<Outcome> = stream::iter(order)
+        .map(|drill| rehearse(drill, &args, &folder))
+        .buffer_unordered(args.lanes.max(1))
+        .inspect(|outcome| say(&row(outcome, &args)))
+        .collect()
+        .await;
+    outcomes.sort_by_key(|outcome| drills.iter().position(|drill| drill.name() == outcome.drill));
+    say(&table(&outcomes, &args));
+    let wrong = outcomes.iter().filter(|outcome| !outcome.ok).count();
+    say(&format!(
+        "{} drills in {:.0} s, {wrong} with something wrong; their timelines are in {}",
+        outcomes.len(),
+        begun.elapsed().as_secs_f64(),
+        folder.display()
+    ));
+    if let Some(path) = &args.results {
+        runner::write_all(path, &outcomes).await?;
+    }
+    Ok(wrong == 0)
+}
+
+/// One of them, with its timeline in a file. That it could not be run is an outcome, too.
+async fn rehearse(drill: Drill, args: &Args, folder: &std::path::Path) -> Outcome {
+    let one = one::Args { unshortened: args.unshortened, ..one::Args::new(drill) };
+    let path = folder.join(format!("{}.log", drill.name()));
+    let result = async {
+        let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+        let (_, outcomes) = one::rehearse(&one, &mut Timeline::new(Box::new(file))).await?;
+        outcomes.into_iter().next().context("it had no outcome")
+    };
+    result.await.unwrap_or_else(|error| Outcome {
+        drill: drill.name().to_owned(),
+        reasons: vec![format!("{error:#}")],
+        ..Outcome::default()
+    })
+}
+
+fn table(outcomes: &[Outcome], args: &Args) -> String {
+    let head = format!("{:<20}{:>9}{:>9}{:>10}{:>10}  wrong", "drill", "alert s", "chat s", "target s", "resolved");
+    let rows = outcomes.iter().map(|outcome| row(outcome, args));
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+fn row(outcome: &Outcome, args: &Args) -> String {
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"));
+    let drill = outcome.drill.parse::<Drill>().ok();
+    let target = drill.map(|drill| drill.0.chat_within(args.shortened(drill)).as_secs_f64());
+    let row = format!(
+        "{:<20}{:>9}{:>9}{:>10}{:>10}  {}",
+        outcome.drill,
+        figure(outcome.alerted_s),
+        figure(outcome.chat_s),
+        figure(target),
+        figure(outcome.resolved_s),
+        outcome.reasons.join("; ")
+    );
+    row.trim_end().to_owned()
+}

@@ -1,0 +1,109 @@
+//! The payments provider does not answer: now and then, or not at all.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::runner::{Fault, Injury, Scene, Window};
+
+/// So seldom that the breaker stays closed.
+pub(super) const TIMEOUTS: Fault = Fault {
+    // Until it is told, it only looks slow.
+    along: &["latency"],
+    ..Fault::new(
+        "dependency",
+        "dependency",
+        "DependencyTimeouts",
+        &Provider::Stutters,
+        Window { range: 300, fill: 300, lasting: 300, keep: 0, steps: Window::SLOW },
+    )
+};
+
+/// So long that the breaker opens.
+pub(super) const BREAKER: Fault = Fault {
+    along: &["dependency"],
+    ..Fault::new(
+        "breaker",
+        "breaker",
+        "CircuitBreakerOpen",
+        &Provider::Hangs,
+        // The first calls run into their time limit before the breaker opens.
+        Window { range: 15, fill: 15, lasting: 30, keep: 15, steps: 10 + Window::SLOW },
+    )
+};
+
+const PAYMENTS_PER_SECOND: u32 = 4;
+
+#[derive(Clone, Copy, Debug)]
+enum Provider {
+    Stutters,
+    Hangs,
+}
+
+impl Injury for Provider {
+    fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
+        Box::pin(async move {
+            let at = scene.stack().endpoints();
+            let client = crate::http::client(Duration::from_secs(10))?;
+            scene.hold(pay(client.clone(), at.service.clone()));
+            match self {
+                Self::Hangs => {
+                    behave(&client, &at.payments, true).await?;
+                    Ok("the payments provider answers nothing".to_owned())
+                }
+                Self::Stutters => {
+                    let payments = at.payments.clone();
+                    scene.hold(async move {
+                        loop {
+                            // It is there; and when it is not, the drill finds no timeouts.
+                            let _ = behave(&client, &payments, true).await;
+                            tokio::time::sleep(Duration::from_millis(300)).await;
+                            let _ = behave(&client, &payments, false).await;
+                            tokio::time::sleep(Duration::from_millis(1_700)).await;
+                        }
+                    });
+                    Ok("the payments provider answers nothing for 0.3 s of every 2 s".to_owned())
+                }
+            }
+        })
+    }
+
+    fn remedy(&self) -> String {
+        "the payments provider answers".to_owned()
+    }
+
+    fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let client = crate::http::client(Duration::from_secs(10))?;
+            behave(&client, &scene.stack().endpoints().payments, false).await
+        })
+    }
+}
+
+async fn behave(client: &reqwest::Client, payments: &str, hang: bool) -> anyhow::Result<()> {
+    let request = client.put(format!("{payments}/behaviour")).json(&json!({ "hang": hang }));
+    request.send().await?.error_for_status().context("the payments provider does not obey")?;
+    Ok(())
+}
+
+/// Orders that are paid for, until the drill ends.
+async fn pay(client: reqwest::Client, service: String) {
+    let mut clock = tokio::time::interval(Duration::from_secs(1) / PAYMENTS_PER_SECOND);
+    let mut under_way = tokio::task::JoinSet::new();
+    loop {
+        clock.tick().await;
+        while under_way.try_join_next().is_some() {}
+        under_way.spawn(order_and_pay(client.clone(), service.clone()));
+    }
+}
+
+async fn order_and_pay(client: reqwest::Client, service: String) -> Option<()> {
+    let order = json!({ "item": "tea", "quantity": 1, "amount": 450, "currency": "EUR" });
+    let made = client.post(format!("{service}/v1/orders")).json(&order).send().await.ok()?;
+    let made: serde_json::Value = made.json().await.ok()?;
+    let id = made.get("id")?.as_str()?.to_owned();
+    client.post(format!("{service}/v1/orders/{id}/payment")).send().await.ok()?;
+    Some(())
+}

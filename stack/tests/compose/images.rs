@@ -1,0 +1,46 @@
+//! A change in one program rebuilds nothing else, and little is sent to the builder.
+
+use std::{fs, path::Path};
+
+use regex::Regex;
+use tokio::process::Command;
+
+use crate::{docker::repository, machine, whole::say};
+
+/// 2 MB.
+const CONTEXT: f64 = 2_000_000.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_service_rebuilds_no_dependency() {
+    let _machine = machine::shared().await;
+    let copy = tempfile::tempdir().unwrap();
+    let files = "git ls-files -zco --exclude-standard | tar -c --null -T - --ignore-failed-read | tar -x -C \"$0\"";
+    let copied = Command::new("sh").args(["-c", files]).arg(copy.path()).current_dir(repository()).status().await;
+    assert!(copied.unwrap().success());
+    build(copy.path()).await;
+    let main = copy.path().join("service/src/main.rs");
+    fs::write(&main, format!("{}// Changed.\n", fs::read_to_string(&main).unwrap())).unwrap();
+
+    let said = build(copy.path()).await;
+
+    let compiled = Regex::new(r"Compiling (\S+) v").unwrap();
+    let compiled: Vec<_> = compiled.captures_iter(&said).map(|found| found[1].to_owned()).collect();
+    assert!(compiled.contains(&"service".to_owned()), "{said}");
+    assert!(compiled.iter().all(|name| ["service", "observability"].contains(&name.as_str())), "{compiled:?}");
+    let sent = Regex::new(r"transferring context: ([\d.]+)(k?M?)B").unwrap();
+    let sent = sent.captures_iter(&said).last().unwrap_or_else(|| panic!("{said}"));
+    let unit = [("", 1.0), ("k", 1e3), ("M", 1e6)].into_iter().find(|(unit, _)| *unit == &sent[2]).unwrap().1;
+    let sent = sent[1].parse::<f64>().unwrap() * unit;
+    say(&format!("sent to the builder after a change: {:.0} kB; compiled: {}", sent / 1e3, compiled.join(", ")));
+    assert!(sent < CONTEXT, "{said}");
+}
+
+/// What the build says; the image itself is not kept.
+async fn build(context: &Path) -> String {
+    let arguments =
+        ["build", "--progress=plain", "--build-arg=VERSION=0.1.0", "--target=service-build", "--output=type=cacheonly"];
+    let output = Command::new("docker").args(arguments).arg(".").current_dir(context).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
