@@ -8,15 +8,15 @@ shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lookout/grafana-check
 
-# A folder of its own for each state of these files, complete or not there at all.
+# A folder of its own for each state of these files, complete or not there at all: others may be preparing it, too.
 prepared() { # name, function that fills it, files
-    local folder
+    local folder new
     folder=$cache/$1-$(cat "${@:3}" | sha256sum | cut -c1-16)
-    if [[ ! -e $folder/done ]]; then
-        rm -rf "$folder"
-        mkdir -p "$folder"
-        "$2" "$folder" >&2
-        touch "$folder/done"
+    if [[ ! -e $folder ]]; then
+        mkdir -p "$cache"
+        new=$(mktemp -d "$cache/new.XXXXXX")
+        "$2" "$new" >&2
+        mv -T "$new" "$folder" 2>/dev/null || rm -r "$new"
     fi
     echo "$folder"
 }

@@ -8,7 +8,7 @@ use crate::bucket::Bucket;
 use crate::channel::{Channel, Sender, Verdict};
 use crate::incident::Subject;
 use crate::message::Message;
-use crate::metrics::{DELIVERY_FAILURES, DELIVERY_SECONDS};
+use crate::metrics::{DEAD_LETTERS, DELIVERY_FAILURES, DELIVERY_SECONDS};
 use crate::server::Relay;
 use crate::store::{Due, Outcome};
 use crate::{retry, time};
@@ -26,6 +26,7 @@ const DEAD_AFTER: u32 = 3;
 pub(crate) fn start(relay: &Arc<Relay>, sender: &Sender) -> Vec<JoinHandle<()>> {
     let worker = |channel: &Channel| {
         DELIVERY_FAILURES.zero([channel.name]);
+        DEAD_LETTERS.zero([channel.name]);
         Worker {
             relay: Arc::clone(relay),
             sender: sender.clone(),
@@ -93,6 +94,12 @@ impl Worker {
         if due.is_empty() {
             return Ok(self.relay.store.until_due(name).await?.unwrap_or(LONGEST_REST).min(LONGEST_REST));
         }
+        let (wanted, passed): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| self.channel.takes(due.subject));
+        if !passed.is_empty() {
+            self.settle(&passed, &Outcome::Accepted(None)).await;
+            return Ok(Duration::ZERO);
+        }
+        due = wanted;
         let rush = self.channel.platform.rush(time::now());
         if !rush.is_zero() && !due.iter().any(Due::is_urgent) {
             return Ok(rush);
@@ -177,7 +184,8 @@ impl Worker {
         for due in due.iter().filter(|due| due.is_urgent()) {
             let labels = due.incident.labels();
             let (_, route) = self.relay.policy.route(&labels);
-            let all = route.everybody().chain(self.relay.channels.iter().map(|channel| channel.name));
+            let people = || self.relay.channels.iter().filter(|channel| !channel.hook).map(|channel| channel.name);
+            let all = route.everybody().filter(|name| people().any(|person| person == *name)).chain(people());
             let alive: Vec<_> = all.filter(|name| !self.relay.health.is_down(name)).collect();
             if self.relay.store.fail_over(self.channel.name, due, &alive).await? {
                 self.relay.bell.ring();

@@ -160,7 +160,14 @@ mod tests {
             body: None,
         };
         let platform = &super::super::slack::Slack;
-        let channel = Channel { name: "slack", platform, target: target.into(), per_minute: 1, allow_private: false };
+        let channel = Channel {
+            name: "slack",
+            platform,
+            target: target.into(),
+            per_minute: 1,
+            allow_private: false,
+            hook: false,
+        };
         let masked = mask("Cannot POST /services/T0001/SECRETPART?token=hidden with the-bot-token", &channel);
         assert!(!["SECRETPART", "hidden", "the-bot-token"].iter().any(|secret| masked.contains(secret)), "{masked}");
     }

@@ -31,6 +31,7 @@ pub(crate) use egress::refusal;
 pub(crate) use http::Sender;
 pub(crate) use sign::hmac;
 
+use crate::incident::Subject;
 use crate::message::Message;
 
 /// The built-in channel: that an incident is in the store is its delivery.
@@ -108,6 +109,15 @@ pub(crate) struct Channel {
     pub(crate) per_minute: u32,
     /// Whether a host name may lead to a private address.
     pub(crate) allow_private: bool,
+    /// Calls a program instead of telling people: it hears of what begins, and only by routes that name it.
+    pub(crate) hook: bool,
+}
+
+impl Channel {
+    /// Whether a message about `subject` is for it.
+    pub(crate) fn takes(&self, subject: Subject) -> bool {
+        !self.hook || matches!(subject, Subject::Firing | Subject::Test)
+    }
 }
 
 /// Where its messages go. The URL is a credential as much as the secret.

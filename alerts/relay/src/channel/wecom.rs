@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Answer, Platform, Post, Target, Verdict, judge};
-use crate::message::{Message, cut_by, neutral};
+use crate::message::{Message, neutral};
 
 const TEXT: usize = 2048;
 const MARKDOWN: usize = 4096;
@@ -33,11 +33,14 @@ impl Platform for WeCom {
     }
 
     fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
-        let text = format!("{}{}", target.wake(message), message.plain(neutral));
+        let wake = target.wake(message);
+        let text = |most: usize| {
+            wake.clone() + &message.plain_within(most.saturating_sub(wake.len()), char::len_utf8, neutral)
+        };
         let body = if plain {
-            json!({ "msgtype": "text", "text": { "content": cut_by(&text, TEXT, char::len_utf8) } })
+            json!({ "msgtype": "text", "text": { "content": text(TEXT) } })
         } else {
-            json!({ "msgtype": "markdown", "markdown": { "content": cut_by(&text, MARKDOWN, char::len_utf8) } })
+            json!({ "msgtype": "markdown", "markdown": { "content": text(MARKDOWN) } })
         };
         Post::json(target.url.clone(), &body)
     }

@@ -123,6 +123,7 @@ fn channels(args: &Args) -> Result<Vec<Channel>, ConfigError> {
                 target: target.into(),
                 per_minute,
                 allow_private: true,
+                hook: false,
             });
         }
     }

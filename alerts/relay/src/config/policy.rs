@@ -42,6 +42,8 @@ struct ChannelFile {
     per_minute: Option<u32>,
     #[serde(default)]
     allow_private: bool,
+    #[serde(default)]
+    hook: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,12 +111,14 @@ impl File {
             }
         }
         let names: Vec<&'static str> = channels.iter().map(|channel| channel.name).collect();
+        let people = channels.iter().filter(|channel| !channel.hook).map(|channel| channel.name).collect();
+        let names = Names { known, all: names, people };
         let mut warnings = Vec::new();
         let mut routes = Vec::new();
         for (index, file) in self.route.into_iter().enumerate() {
-            routes.push(route(index + 1, file, &known, &names, &mut warnings)?);
+            routes.push(route(index + 1, file, &names, &mut warnings)?);
         }
-        Ok((channels, Policy { routes, ..Policy::everybody(names) }, warnings))
+        Ok((channels, Policy { routes, ..Policy::everybody(names.people) }, warnings))
     }
 }
 
@@ -171,16 +175,20 @@ fn channel(name: &str, file: ChannelFile) -> Result<Option<Channel>, ConfigError
         target: target.into(),
         per_minute,
         allow_private: file.allow_private,
+        hook: file.hook,
     }))
 }
 
-fn route(
-    number: usize,
-    file: RouteFile,
-    known: &[String],
-    names: &[&'static str],
-    warnings: &mut Vec<String>,
-) -> Result<Route, ConfigError> {
+/// What a route may name.
+struct Names {
+    /// Set up or not.
+    known: Vec<String>,
+    all: Vec<&'static str>,
+    /// Those that people read: all but hooks.
+    people: Vec<&'static str>,
+}
+
+fn route(number: usize, file: RouteFile, names: &Names, warnings: &mut Vec<String>) -> Result<Route, ConfigError> {
     let wrong = |what: String| no(format!("route {number}: {what}"));
     let mut levels: Vec<Level> = Vec::new();
     for level in file.levels {
@@ -190,10 +198,10 @@ fn route(
         }
         let mut channels = Vec::new();
         for wanted in level.channels.iter().filter(|wanted| *wanted != channel::INBOX) {
-            match names.iter().find(|name| *name == wanted) {
-                _ if wanted == "*" => channels.extend_from_slice(names),
+            match names.all.iter().find(|name| *name == wanted) {
+                _ if wanted == "*" => channels.extend_from_slice(&names.people),
                 Some(name) => channels.push(*name),
-                None if known.contains(wanted) => {
+                None if names.known.contains(wanted) => {
                     warnings.push(format!("Route {number} names {wanted}, which is not set up."));
                 }
                 None => return Err(wrong(format!("there is no channel {wanted}"))),
@@ -202,9 +210,9 @@ fn route(
         levels.push(Level { after, channels });
     }
     let Some(first) = levels.first_mut() else { return Err(wrong("needs levels".into())) };
-    if first.channels.is_empty() && !names.is_empty() {
+    if !first.channels.iter().any(|name| names.people.contains(name)) && !names.people.is_empty() {
         warnings.push(format!("Route {number} reaches no chat that is set up: every chat hears it instead."));
-        first.channels = names.to_vec();
+        first.channels.extend_from_slice(&names.people);
     }
     Ok(Route {
         fits: file.fits,

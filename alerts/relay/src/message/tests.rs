@@ -118,3 +118,20 @@ fn an_alert_without_texts_still_has_a_name() {
     assert_eq!(message.what, "DatabaseDown");
     assert!(message.paragraphs(str::to_owned).iter().all(|(label, _)| *label != "What users notice"));
 }
+
+#[test]
+fn long_texts_give_way_before_a_link_does() {
+    let long = "界".repeat(700);
+    let incident = Incident { summary: long.clone(), impact: long.clone(), ..incident() };
+    let mut due = due(&incident, Subject::Firing, 0);
+    due.observers = Some(long);
+    let message = Message::new(&due, &links());
+    assert!(message.links.len() > 3);
+    let text = message.plain_within(4096, char::len_utf8, neutral);
+    assert!(text.len() <= 4096, "{}", text.len());
+    for link in &message.links {
+        assert!(text.contains(link.url.as_str()), "{} in {text}", link.name);
+    }
+    // Too little for any of it: cut, but never longer than asked.
+    assert!(message.plain_within(100, char::len_utf8, neutral).len() <= 100);
+}

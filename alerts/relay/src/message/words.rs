@@ -1,5 +1,5 @@
 //! The words of a message, in the order in which they are read.
-use super::Message;
+use super::{Message, PARAGRAPH, cut, cut_by};
 use crate::incident::Subject;
 use crate::time;
 
@@ -89,6 +89,20 @@ impl Message {
     pub(crate) fn footer(&self, neutral: impl Fn(&str) -> String) -> String {
         let parts = [&self.severity, &self.failure_type, &self.service, &self.env].map(|part| neutral(part));
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// Everything as plain lines in at most `most` of what a platform counts. Where that is too little, the texts give
+    /// way first: whoever reads the message needs the links more than the last words of a sentence.
+    pub(crate) fn plain_within(
+        &self,
+        most: usize,
+        size: impl Fn(char) -> usize + Copy,
+        neutral: impl Fn(&str) -> String,
+    ) -> String {
+        let fits = |text: &String| text.chars().map(size).sum::<usize>() <= most;
+        let texts = [PARAGRAPH, 300, 150, 80].into_iter();
+        let shorter = texts.map(|longest| self.plain(|text| neutral(&cut(text, longest)))).find(fits);
+        shorter.unwrap_or_else(|| cut_by(&self.plain(&neutral), most, size))
     }
 
     /// Everything as plain lines: for platforms that refused the full form, and as fallback text.

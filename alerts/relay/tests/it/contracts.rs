@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::chat::{Chat, Reply};
-use super::policy::policy;
 use super::support::{Relay, Setup, firing, until};
 
 /// How a platform speaks.
@@ -156,7 +155,7 @@ async fn told(cases: Vec<(&'static Platform, Vec<Reply>)>) -> (Relay, Vec<Line>)
         writeln!(text, "[channels.{channel}]\nplatform = \"{name}\"\nurl = \"{}\"\n{needs}\n", chat.url).unwrap();
         lines.push(Line { channel, chat });
     }
-    policy(&mut setup, &text);
+    setup.policy(&text);
     let relay = setup.start().await;
     relay.notify(&firing()).await;
     (relay, lines)

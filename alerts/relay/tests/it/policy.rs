@@ -1,28 +1,19 @@
 //! Who hears what and when: the file, the commands, escalation and fail-over.
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::chat::{Chat, DOWN, OK, Reply};
-use super::support::{Setup, firing, notification, until};
+use super::support::{END, START, Setup, firing, notification, until};
 
 /// A policy whose channels `first` and `second` are Slack webhooks.
 fn two(first: &Chat, second: &Chat, route: &str) -> Setup {
     let mut setup = Setup::new();
-    policy(
-        &mut setup,
-        &format!(
+    setup.policy(&format!(
             "[channels.first]\nplatform = \"slack\"\nurl = \"{}\"\n[channels.second]\nplatform = \"slack\"\nurl = \"{}\"\n{route}",
             first.url, second.url
         ),
     );
     setup
-}
-
-pub(super) fn policy(setup: &mut Setup, text: &str) {
-    let path = setup.folder.path().join("policy.toml");
-    std::fs::write(&path, text).unwrap();
-    setup.set("RELAY_POLICY", &path.display().to_string());
 }
 
 fn said(setup: &Setup, arguments: &[&str]) -> (bool, String) {
@@ -41,7 +32,7 @@ fn example(setup: &mut Setup) {
             std::fs::write(folder.join(name), "https://127.0.0.1:1/SECRETPATH\n").unwrap();
         }
     }
-    policy(setup, &text.replace("/run/secrets", &folder.display().to_string()));
+    setup.policy(&text.replace("/run/secrets", &folder.display().to_string()));
 }
 
 #[test]
@@ -97,7 +88,7 @@ fn a_policy_that_cannot_be_meant_is_refused_with_the_place() {
     ];
     for (text, expected) in cases {
         let mut setup = Setup::new();
-        policy(&mut setup, text);
+        setup.policy(text);
         let (fine, said) = said(&setup, &["check"]);
         assert!(!fine && said.contains("RELAY_POLICY") && said.contains(expected), "{text}: {said}");
     }
@@ -146,46 +137,13 @@ async fn a_dead_channel_hands_critical_news_to_the_next_one_at_once() {
 }
 
 #[tokio::test]
-async fn a_burst_becomes_a_handful_of_messages_with_what_is_critical_first() {
-    let chat = Chat::start(&[OK]).await;
-    let mut setup = Setup::new();
-    policy(&mut setup, &format!("[channels.slack]\nurl = \"{}\"\nper_minute = 20", chat.url));
-    let relay = setup.start().await;
-    let (start, sender) = (std::time::Instant::now(), super::support::client());
-    let store = async |range: std::ops::Range<usize>| {
-        for index in range {
-            let mut one = notification(&format!("Alert{index}"), "2026-11-20T14:02:11Z", None);
-            one["alerts"][0]["labels"]["severity"] = json!(if index % 200 == 7 { "critical" } else { "warning" });
-            let post = sender.post(format!("{}/v1/alertmanager", relay.public)).bearer_auth(super::support::TOKEN);
-            assert_eq!(post.json(&one).send().await.unwrap().status().as_u16(), 200);
-        }
-    };
-    futures_util::future::join_all((0..10).map(|part| store(part * 100..(part + 1) * 100))).await;
-    println!("1,000 alerts stored in {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    until("all to be told", async || {
-        let waiting = relay.metric(r#"relay_oldest_pending_seconds{channel="slack"}"#).await;
-        (waiting == Some(0.0)).then_some(())
-    })
-    .await;
-    let posts = chat.posts();
-    println!("delivered in {} messages after {:?}", posts.len(), start.elapsed());
-    assert!(posts.len() <= 5, "{}", posts.len());
-    let text: String = posts.iter().map(|post| post.body.to_string()).collect();
-    assert_eq!(text.matches("🔴 FIRING").count(), 5, "every critical one has its line: {text}");
-}
-
-#[tokio::test]
 async fn a_platform_that_can_has_its_message_changed_in_place() {
     let replies = [Reply::Say(200, "", r#"{"ok":true,"result":{"message_id":77}}"#)];
     let chat = Chat::start(&replies).await;
     let mut setup = Setup::new();
     setup.secret("TOKEN", "123:SECRETPATH");
     let token = setup.folder.path().join("token").display().to_string();
-    policy(
-        &mut setup,
-        &format!("[channels.telegram]\nurl = \"{}\"\nsecret_file = \"{token}\"\nto = \"-100\"", chat.url),
-    );
+    setup.policy(&format!("[channels.telegram]\nurl = \"{}\"\nsecret_file = \"{token}\"\nto = \"-100\"", chat.url));
     let relay = setup.start().await;
     relay.notify(&firing()).await;
     chat.attempts(1).await;
@@ -229,4 +187,44 @@ async fn that_a_channel_is_down_is_told_in_the_other_one() {
     relay.notify(&firing()).await;
     assert!(first.accepted(1).await[0].contains("orders has lost its database"));
     assert_eq!(relay.incidents().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_hook_is_called_once_when_its_incident_begins_and_for_nothing_else() {
+    let (hook, chat) = (Chat::start(&[OK]).await, Chat::start(&[Reply::Say(404, "", "no_service"), OK]).await);
+    let mut setup = Setup::new();
+    setup.policy(&format!(
+        "[channels.rollback]\nplatform = \"webhook\"\nurl = \"{}\"\nhook = true\n[channels.slack]\nurl = \"{}\"\n
+             [[route]]\nmatch = {{ failure_type = [\"deploy_regression\"] }}
+             levels = [{{ channels = [\"rollback\", \"slack\"] }}]\n
+             [[route]]\nlevels = [{{ channels = [\"*\"] }}]",
+        hook.url, chat.url
+    ));
+    let relay = setup.start().await;
+    // Critical, and its chat is dead: people would be told elsewhere, but a hook is nobody.
+    relay.notify(&firing()).await;
+    until("the chat to count as dead", async || {
+        relay.metric(r#"relay_channel_up{channel="slack"}"#).await.filter(|up| *up == 0.0)
+    })
+    .await;
+    let regression = |end| {
+        let mut regression = notification("DeployRegression", START, end);
+        regression["alerts"][0]["labels"]["failure_type"] = json!("deploy_regression");
+        regression
+    };
+    relay.notify(&regression(None)).await;
+    hook.attempts(1).await;
+    relay.notify(&regression(Some(END))).await;
+    until("its end to be settled", async || {
+        let waiting = relay.metric(r#"relay_oldest_pending_seconds{channel="rollback"}"#).await;
+        let over = relay.incidents().await.iter().any(|incident| !incident["resolved_at"].is_null());
+        (over && waiting == Some(0.0)).then_some(())
+    })
+    .await;
+    let posts = hook.posts();
+    assert_eq!(posts.len(), 1, "{posts:?}");
+    assert_eq!(
+        (posts[0].body["event"].as_str(), posts[0].body["alertname"].as_str()),
+        (Some("firing"), Some("DeployRegression"))
+    );
 }

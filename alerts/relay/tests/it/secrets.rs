@@ -1,6 +1,5 @@
 //! No secret stands in a log line, a metric, a trace, a page, or another channel's message.
 use super::chat::{Chat, OK, Reply};
-use super::policy::policy;
 use super::support::{Setup, TOKEN, client, firing, resolved};
 
 const SIGN_IN: &str = "SECRET-sign-in";
@@ -42,7 +41,7 @@ async fn no_secret_is_shown_anywhere() {
         file("bot"),
         file("key")
     );
-    policy(&mut setup, &channels);
+    setup.policy(&channels);
     let relay = setup.start().await;
     let mut seen = Vec::new();
     relay.notify(&firing()).await;

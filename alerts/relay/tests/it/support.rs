@@ -61,6 +61,13 @@ impl Setup {
         self.set(variable, &path.display().to_string());
     }
 
+    /// Its policy.
+    pub(crate) fn policy(&mut self, text: &str) {
+        let path = self.folder.path().join("policy.toml");
+        std::fs::write(&path, text).unwrap();
+        self.set("RELAY_POLICY", &path.display().to_string());
+    }
+
     pub(crate) fn store(&self) -> String {
         format!("sqlite://{}", self.folder.path().join("data/relay.sqlite").display())
     }
