@@ -1,4 +1,4 @@
-// Requests as customers send them: mostly reads, some new orders, a few cancellations.
+// Requests as customers send them: mostly reads, some new orders, of which half are paid and half cancelled.
 //   light (the default)   LOAD_RPS requests a second without an end, so that every page has something to show; 0 idles
 //   stress                up to STRESS_RPS within two minutes, half a minute there, and down again
 // k6 run -e BASE_URL=http://127.0.0.1:8080 -e PROFILE=stress load/orders.js
@@ -41,7 +41,8 @@ export function request() {
   const dice = Math.random();
   if (orders.length === 0 || dice < 0.1) create();
   else if (dice < 0.7) http.get(`${BASE}/v1/orders/${any()}`, named("GET /v1/orders/{id}"));
-  else if (dice < 0.95) http.get(`${BASE}/v1/orders?status=open&limit=10`, named("GET /v1/orders"));
+  else if (dice < 0.9) http.get(`${BASE}/v1/orders?status=open&limit=10`, named("GET /v1/orders"));
+  else if (dice < 0.95) http.post(`${BASE}/v1/orders/${orders.shift()}/payment`, null, named("POST /v1/orders/{id}/payment"));
   else http.post(`${BASE}/v1/orders/${orders.shift()}/cancellation`, null, named("POST /v1/orders/{id}/cancellation"));
 }
 

@@ -23,12 +23,15 @@ keep() { [ -s "$2" ] || put "$1" "$2" "$3"; }
 chmod 0755 ./*/
 keep $POSTGRES postgres/postgres_password "$(random)"
 keep $POSTGRES postgres/orders_password "$(random)"
+keep $POSTGRES postgres/orders_migrate_password "$(random)"
 keep $POSTGRES postgres/exporter_password "$(random)"
 keep $RELAY relay/relay_token "$(random)"
 keep $RELAY relay/relay_sign_in_token "$(random)"
 keep $GRAFANA grafana/grafana_secret_key "$(random)"
 
 put $SERVICE service/database_url "postgres://orders:$(cat postgres/orders_password)@postgres:5432/orders"
+put $SERVICE service/database_migrate_url \
+    "postgres://orders_migrate:$(cat postgres/orders_migrate_password)@postgres:5432/orders"
 put $EXPORTER exporter/exporter_password "$(cat postgres/exporter_password)"
 put $ALERTMANAGER alertmanager/relay_token "$(cat relay/relay_token)"
 put $ALERTMANAGER alertmanager/escalation_url "$ESCALATION_URL"

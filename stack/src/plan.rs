@@ -6,7 +6,7 @@ use tokio::try_join;
 
 use crate::{
     binaries,
-    component::{CHATS, Cluster, Component, alertmanager, payments_stub, postgres, prometheus, relay, service},
+    component::{CHATS, Component, alertmanager, payments_stub, postgres, prometheus, relay, service},
     config::{Settings, repository},
     extras::Extras,
     folder::Folder,
@@ -70,13 +70,16 @@ impl Site<'_> {
         let database = postgres(&self.programs.postgres, identity, folder, ports, true, lines.as_deref())?;
         let cluster = database.cluster.as_ref();
         let database_url = cluster.map(|cluster| cluster.administrator_url(ports)).unwrap_or_default();
-        let service_url = cluster.map(|cluster: &Cluster| cluster.service_url(ports)).unwrap_or_default();
-        let database_url_file = folder.write_secret("database_url", &service_url)?;
+        if let Some(cluster) = cluster {
+            folder.write_secret("database_url", &cluster.service_url(ports))?;
+            folder.write_secret("database_migrate_url", &cluster.owner_url(ports))?;
+        }
         let built = match &self.options.binaries {
             Some(folder) => folder.clone(),
             None => binaries::folder()?,
         };
         let more = self.environment()?;
+        let for_people: Vec<_> = self.links().into_iter().chain(more.iter().cloned()).collect();
         let service_program = binaries::program(&built, "service")?;
         let mut components = vec![
             database,
@@ -85,9 +88,9 @@ impl Site<'_> {
                 folder,
                 ports,
                 self.unset(),
-                &self.relay_environment(plays_chat, &more),
+                &self.relay_environment(plays_chat, &for_people),
             )?,
-            service(&service_program, folder, ports, &database_url_file, &more),
+            service(&service_program, folder, ports, &for_people),
             payments_stub(&service_program, folder, ports, &more),
             alertmanager(&self.programs.alertmanager, folder, ports)?,
             prometheus(&self.programs.prometheus.path, folder, ports)?,
@@ -152,25 +155,30 @@ impl Site<'_> {
 
     fn relay_environment(&self, plays_chat: bool, more: &[(String, OsString)]) -> Vec<(String, OsString)> {
         let mut set = Vec::new();
-        for (role, name) in [(Role::Jaeger, "PUBLIC_URL_JAEGER"), (Role::Loki, "LOKI_URL")] {
-            if self.extras.has(role.host()) {
-                set.push((name.to_owned(), self.ports.url(role).into()));
-            }
+        if self.extras.has(Role::Loki.host()) {
+            set.push(("LOKI_URL".to_owned(), self.ports.url(Role::Loki).into()));
         }
         if plays_chat {
             let file = self.folder.path().join("secrets/slack_webhook_url");
             set.push(("SLACK_WEBHOOK_URL_FILE".to_owned(), file.into_os_string()));
         }
-        if self.options.chat == ChatChoice::Configured {
-            for (role, name) in [
-                (Role::Relay, "PUBLIC_URL_RELAY"),
-                (Role::Prometheus, "PUBLIC_URL_PROMETHEUS"),
-                (Role::Jaeger, "PUBLIC_URL_JAEGER"),
-            ] {
-                set.extend(self.settings.public_url(role).map(|url| (name.to_owned(), url.into())));
-            }
-        }
         set.extend_from_slice(more);
+        set
+    }
+
+    /// Where people find the parts: in messages, and on the service's first page.
+    fn links(&self) -> Vec<(String, OsString)> {
+        let mut set = Vec::new();
+        for (role, name) in [
+            (Role::Relay, "PUBLIC_URL_RELAY"),
+            (Role::Prometheus, "PUBLIC_URL_PROMETHEUS"),
+            (Role::Jaeger, "PUBLIC_URL_JAEGER"),
+        ] {
+            let own = (role != Role::Jaeger || self.extras.has(role.host())).then(|| self.ports.url(role));
+            let configured = self.options.chat == ChatChoice::Configured;
+            let chosen = configured.then(|| self.settings.public_url(role)).flatten();
+            set.extend(chosen.or(own).map(|url| (name.to_owned(), url.into())));
+        }
         set
     }
 

@@ -1,4 +1,4 @@
-//! Postgres: the service's database, with a role for the service that owns it and is no administrator.
+//! Postgres: the service's database, with a role that owns it and migrates it, and one that reads and writes rows.
 
 use std::{
     fs, io,
@@ -21,6 +21,8 @@ use crate::{
 
 /// The service's role, and the name of its database.
 pub(crate) const SERVICE: &str = "orders";
+/// Owns the database; migrations run as it.
+const OWNER: &str = "orders_migrate";
 /// Reads statistics and nothing else.
 const EXPORTER: &str = "exporter";
 const ADMINISTRATOR: &str = "postgres";
@@ -35,6 +37,7 @@ pub(crate) struct Cluster {
     durable: bool,
     administrator_password: String,
     service_password: String,
+    owner_password: String,
     exporter_password: String,
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn postgres(
         durable,
         administrator_password: folder.random_secret("postgres_password")?,
         service_password: folder.random_secret("database_password")?,
+        owner_password: folder.random_secret("database_migrate_password")?,
         exporter_password: folder.random_secret("exporter_password")?,
     };
     let port = ports.get(Role::Postgres);
@@ -111,6 +115,10 @@ impl Cluster {
         url(SERVICE, &self.service_password, ports, SERVICE)
     }
 
+    pub(crate) fn owner_url(&self, ports: &Ports) -> String {
+        url(OWNER, &self.owner_password, ports, SERVICE)
+    }
+
     /// Makes the files when there are none, and refuses those of another version.
     pub(crate) async fn prepare(&self) -> anyhow::Result<()> {
         match fs::read_to_string(self.data.join("PG_VERSION")) {
@@ -135,9 +143,10 @@ impl Cluster {
         self.run("initdb", &arguments, "").await?;
         let statements = format!(
             "ALTER ROLE {ADMINISTRATOR} PASSWORD '{}'\nCREATE ROLE {SERVICE} LOGIN PASSWORD '{}'\n\
-             CREATE DATABASE {SERVICE} OWNER {SERVICE}\n\
+             CREATE ROLE {OWNER} LOGIN PASSWORD '{}'\n\
+             CREATE DATABASE {SERVICE} OWNER {OWNER}\n\
              CREATE ROLE {EXPORTER} LOGIN PASSWORD '{}' IN ROLE pg_monitor\n",
-            self.administrator_password, self.service_password, self.exporter_password
+            self.administrator_password, self.service_password, self.owner_password, self.exporter_password
         );
         let single = ["--single", "-D", &folder, "-c", "log_min_messages=error", ADMINISTRATOR];
         self.run("postgres", &single, &statements).await?;

@@ -31,8 +31,6 @@ pub(crate) fn relay(
         ("RELAY_DATA_DIR".to_owned(), folder.data("relay")?.into()),
         ("RELAY_TOKEN_FILE".to_owned(), secrets.join("relay_token").into()),
         ("ESCALATION_URL_FILE".to_owned(), secrets.join("escalation_url").into()),
-        ("PUBLIC_URL_RELAY".to_owned(), ports.url(Role::Relay).into()),
-        ("PUBLIC_URL_PROMETHEUS".to_owned(), ports.url(Role::Prometheus).into()),
         ("PROMETHEUS_URL".to_owned(), ports.url(Role::Prometheus).into()),
         ("ALERTMANAGER_URL".to_owned(), ports.url(Role::Alertmanager).into()),
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),

@@ -8,17 +8,13 @@ use crate::{
     ports::{Ports, Role},
 };
 
-pub(crate) fn service(
-    program: &Path,
-    folder: &Folder,
-    ports: &Ports,
-    database_url_file: &Path,
-    more: &[(String, OsString)],
-) -> Component {
+pub(crate) fn service(program: &Path, folder: &Folder, ports: &Ports, more: &[(String, OsString)]) -> Component {
+    let secrets = folder.path().join("secrets");
     let mut set: Vec<(String, OsString)> = vec![
         ("LISTEN".to_owned(), ports.local(Role::Service).into()),
         ("ADMIN_LISTEN".to_owned(), ports.local(Role::ServiceAdmin).into()),
-        ("DATABASE_URL_FILE".to_owned(), database_url_file.into()),
+        ("DATABASE_URL_FILE".to_owned(), secrets.join("database_url").into()),
+        ("DATABASE_MIGRATE_URL_FILE".to_owned(), secrets.join("database_migrate_url").into()),
         ("MIGRATE".to_owned(), "true".into()),
         ("PAYMENTS_URL".to_owned(), ports.url(Role::PaymentsStub).into()),
         // Nothing balances load here, so nobody has to learn that it is going away.
@@ -26,8 +22,8 @@ pub(crate) fn service(
         ("DEPLOYMENT_ENVIRONMENT".to_owned(), "local".into()),
     ];
     set.extend_from_slice(more);
-    // The variable would contradict the file.
-    let unset = vec!["DATABASE_URL"];
+    // These would contradict the files.
+    let unset = vec!["DATABASE_URL", "DATABASE_MIGRATE_URL"];
     let launch =
         Launch { program: program.to_owned(), set, unset, folder: folder.path().to_owned(), ..Launch::default() };
     let ready = Probe::Http(format!("{}/health/ready", ports.url(Role::ServiceAdmin)));
