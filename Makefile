@@ -99,7 +99,8 @@ nightly-telemetry: ## latency with each backend stuck, and a collector that is a
 nightly-fuzz: ## what headers may bring, 200,000 times each
 	@PROPTEST_CASES=200000 cargo test --package observability --lib propagation
 
-nightly-chaos: ## ten minutes of storm, and the same bad days with Alertmanager alone
+nightly-chaos: ## ten minutes of storm, the same bad days with Alertmanager alone, and a burst against the release build
+	@cargo test --release --package relay --test burst -- --nocapture
 	@SEED=$(SEED) MINUTES=10 cargo test --package relay --test chaos
 	@TABLE=1 cargo test --package relay --test chaos
 

@@ -209,7 +209,7 @@ impl Handle {
     pub async fn status(&self) -> anyhow::Result<Vec<ComponentStatus>> {
         match &self.reach {
             Reach::Own(stack) => Ok(stack.supervisor.status().await),
-            Reach::Compose(_) => bail!("`make doctor` tells of containers"),
+            Reach::Compose(compose) => compose.status().await,
             Reach::Up(folder) => match control::ask(folder, &Request::Status).await? {
                 Answer::Status(status) => Ok(status),
                 other => bail!("the runner answers {other:?}"),

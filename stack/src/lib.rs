@@ -4,7 +4,6 @@ mod binaries;
 mod component;
 mod compose;
 mod config;
-mod containers;
 mod control;
 mod extras;
 mod folder;

@@ -3,14 +3,23 @@
 use std::{collections::HashMap, net::Ipv4Addr, process::Stdio};
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::config::repository;
 
 /// What `docker` prints, or its complaint.
-pub(crate) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
     run(Command::new("docker").args(arguments)).await
+}
+
+/// What a container has printed of late, on both of its outputs.
+pub(super) async fn log(container: &str) -> anyhow::Result<String> {
+    let mut command = Command::new("docker");
+    let command = command.args(["logs", "--tail", "400", container]).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.context("docker is not installed")?;
+    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 async fn run(command: &mut Command) -> anyhow::Result<String> {
@@ -22,32 +31,32 @@ async fn run(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-pub(crate) async fn inspect(containers: &[&str]) -> anyhow::Result<Vec<Container>> {
+pub(super) async fn inspect(containers: &[&str]) -> anyhow::Result<Vec<Container>> {
     let described = docker(&[["inspect"].as_slice(), containers].concat()).await?;
     serde_json::from_str(&described).context("docker describes containers in another way than this runner knows")
 }
 
 /// The compose project of this repository, as the environment and these variables make it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Project {
-    pub(crate) environment: Vec<(String, String)>,
+pub(super) struct Project {
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Project {
     /// `docker compose` with these variables, in the repository.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.arg("compose").args(arguments).current_dir(repository()).envs(environment);
         command
     }
 
-    pub(crate) async fn compose(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(super) async fn compose(&self, arguments: &[&str]) -> anyhow::Result<String> {
         run(&mut self.command(arguments)).await
     }
 
     /// Its containers, those that have ended too.
-    pub(crate) async fn containers(&self) -> anyhow::Result<Vec<Container>> {
+    pub(super) async fn containers(&self) -> anyhow::Result<Vec<Container>> {
         let ids = self.compose(&["ps", "--all", "--quiet"]).await?;
         let ids: Vec<&str> = ids.split_whitespace().collect();
         if ids.is_empty() {
@@ -56,7 +65,7 @@ impl Project {
         inspect(&ids).await
     }
 
-    pub(crate) async fn container(&self, component: &str) -> anyhow::Result<Container> {
+    pub(super) async fn container(&self, component: &str) -> anyhow::Result<Container> {
         let found = self.containers().await?.into_iter().find(|container| container.component() == component);
         found.with_context(|| format!("there is no container of {component}"))
     }
@@ -65,25 +74,45 @@ impl Project {
 /// A container, as `docker inspect` describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Container {
-    pub(crate) id: String,
-    state: State,
+pub(super) struct Container {
+    pub(super) id: String,
+    pub(super) restart_count: u32,
+    pub(super) state: State,
     config: Config,
     network_settings: Networking,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct State {
-    status: String,
+pub(super) struct State {
+    pub(super) status: String,
+    #[serde(rename = "OOMKilled")]
+    pub(super) oom_killed: bool,
+    pub(super) pid: u32,
+    pub(super) exit_code: i32,
+    #[serde(default)]
+    pub(super) error: String,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) finished_at: DateTime<Utc>,
     /// None: its image has nothing to probe with.
-    health: Option<Health>,
+    pub(super) health: Option<Health>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Health {
-    status: String,
+pub(super) struct Health {
+    pub(super) status: String,
+    /// The last few.
+    #[serde(default)]
+    pub(super) log: Vec<Probe>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Probe {
+    pub(super) start: DateTime<Utc>,
+    pub(super) exit_code: i32,
+    pub(super) output: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -116,11 +145,11 @@ struct Network {
 
 impl Container {
     /// Its name in docker-compose.yml.
-    pub(crate) fn component(&self) -> &str {
+    pub(super) fn component(&self) -> &str {
         self.label("com.docker.compose.service")
     }
 
-    pub(crate) fn project(&self) -> &str {
+    pub(super) fn project(&self) -> &str {
         self.label("com.docker.compose.project")
     }
 
@@ -129,25 +158,25 @@ impl Container {
     }
 
     /// A variable of its environment; empty when there is none.
-    pub(crate) fn variable(&self, name: &str) -> &str {
+    pub(super) fn variable(&self, name: &str) -> &str {
         let value = |entry: &'_ String| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
         self.config.env.iter().find(|entry| value(entry)).and_then(|entry| entry.get(name.len() + 1..)).unwrap_or("")
     }
 
     /// Where its `port` is on this machine; empty when it is not published.
-    pub(crate) fn published(&self, port: u16) -> String {
+    pub(super) fn published(&self, port: u16) -> String {
         let ports = self.network_settings.ports.as_ref().and_then(|ports| ports.get(&format!("{port}/tcp")));
         let first = ports.and_then(|published| published.as_ref()?.first());
         first.map(|published| format!("http://127.0.0.1:{}", published.host_port)).unwrap_or_default()
     }
 
     /// Its address in the network of the project, which this machine reaches, too; it may change with a restart.
-    pub(crate) fn address(&self) -> &str {
+    pub(super) fn address(&self) -> &str {
         self.network().map_or("", |network| &network.address)
     }
 
     /// This machine's address in the network of the project.
-    pub(crate) fn gateway(&self) -> anyhow::Result<Ipv4Addr> {
+    pub(super) fn gateway(&self) -> anyhow::Result<Ipv4Addr> {
         let gateway = self.network().map(|network| network.gateway.parse());
         gateway.context("it is in no network")?.context("its network has no gateway")
     }
@@ -156,8 +185,11 @@ impl Container {
         self.network_settings.networks.values().next()
     }
 
-    pub(crate) fn is_healthy(&self) -> bool {
-        let passes = self.state.health.as_ref().is_none_or(|health| health.status == "healthy");
-        self.state.status == "running" && passes
+    pub(super) fn is_running(&self) -> bool {
+        self.state.status == "running"
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_running() && self.state.health.as_ref().is_none_or(|health| health.status == "healthy")
     }
 }

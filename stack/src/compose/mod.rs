@@ -1,6 +1,7 @@
 //! The stack as containers: the one that `docker compose up` started, or a fresh one on free ports.
 
 mod docker;
+pub(crate) mod doctor;
 mod fresh;
 mod player;
 
@@ -16,7 +17,10 @@ use docker::{Container, Project, docker};
 use fresh::Fresh;
 use player::Player;
 
-use crate::{handle::Endpoints, keeper::Order};
+use crate::{
+    handle::{ComponentStatus, Endpoints},
+    keeper::Order,
+};
 
 /// Longer than any container takes to pass its probe.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -120,6 +124,12 @@ impl Compose {
             sleep(PAUSE).await;
         }
         Ok(())
+    }
+
+    /// Every container that is to run.
+    pub(crate) async fn status(&self) -> anyhow::Result<Vec<ComponentStatus>> {
+        let containers = doctor::of(&self.project).await.context("there is no container any more")?;
+        Ok(containers.parts)
     }
 
     /// What a command in the container of `component` prints.

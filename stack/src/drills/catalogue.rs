@@ -1,8 +1,8 @@
 //! Every drill there is, in the order in which the documentation lists failure types.
 
 use super::{
-    alert_pipeline, clock, crash, db_down, db_pool, db_readonly, db_slow, dependency, errors, latency, memory, panic,
-    pg_capacity, pg_locks, runner::Fault, saturation, service_down, telemetry, traffic,
+    alert_pipeline, clock, crash, db_down, db_pool, db_readonly, db_slow, dependency, errors, fd, latency, memory,
+    panic, pg_capacity, pg_locks, runner::Fault, saturation, service_down, telemetry, traffic,
 };
 
 pub(super) const ALL: &[Fault] = &[
@@ -24,9 +24,11 @@ pub(super) const ALL: &[Fault] = &[
     saturation::SATURATION,
     traffic::TRAFFIC,
     memory::MEMORY,
+    fd::DESCRIPTORS,
     clock::CLOCK,
     dependency::TIMEOUTS,
     dependency::BREAKER,
+    telemetry::LINES_LOST,
     telemetry::COLLECTOR_DOWN,
     telemetry::LOKI_DOWN,
     telemetry::JAEGER_DOWN,

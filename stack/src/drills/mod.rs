@@ -12,6 +12,7 @@ mod db_readonly;
 mod db_slow;
 mod dependency;
 mod errors;
+mod fd;
 mod injury;
 mod latency;
 mod memory;

@@ -1,9 +1,22 @@
-//! A part that keeps lines, spans or figures is away.
+//! Lines, spans or figures are lost on their way, or the part that keeps them is away.
 
 use super::{
-    injury::Process,
+    injury::{Process, Service},
     runner::{Fault, Window},
 };
+
+/// Lines wait for stdout until no more may, and are lost from then on.
+pub(super) const LINES_LOST: Fault = Fault::new(
+    "telemetry",
+    "telemetry",
+    "TelemetryDropped",
+    &Service {
+        what: "stdout is stalled",
+        inflict: &["fault", "telemetry", "--for", "10m"],
+        repair: &["fault", "telemetry", "--end"],
+    },
+    Window { range: 300, fill: 10, lasting: 60, keep: 0, steps: Window::SLOW },
+);
 
 const AWAY: Window = Window { range: 15, fill: 15, lasting: 60, keep: 15, steps: Window::SLOW };
 

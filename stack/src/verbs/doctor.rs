@@ -5,8 +5,8 @@ use std::{fs, process::ExitCode};
 use chrono::{DateTime, Local, Utc};
 
 use crate::{
+    compose::doctor::{self, Containers},
     config::Settings,
-    containers::{self, Containers},
     handle::ComponentStatus,
     ledger,
     terminal::say,
@@ -40,7 +40,7 @@ async fn look(settings: &Settings) -> anyhow::Result<Containers> {
     let running = crate::running().await;
     if running.is_err()
         && !settings.ignores_docker()
-        && let Some(containers) = containers::look().await?
+        && let Some(containers) = doctor::look().await
     {
         return Ok(containers);
     }

@@ -19,7 +19,7 @@ const RUN_BY_CI: [&str; 3] = ["sudo apt-get install --yes build-essential python
 
 /// Commands that another test runs, and where it names them.
 const RUN_ELSEWHERE: [(&str, &str); 2] =
-    [("docker compose up", "stack/up.sh"), ("stack/rename.sh harbour", "stack/tests/it/rename.rs")];
+    [("docker compose up", "stack/tests/compose/whole.rs"), ("stack/rename.sh harbour", "stack/tests/it/rename.rs")];
 
 fn is_run_here(line: &str) -> bool {
     !RUN_BY_CI.contains(&line) && RUN_ELSEWHERE.iter().all(|(command, _)| *command != line)
