@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     escalation_url: Option<String>,
     #[arg(long, env = "SLACK_WEBHOOK_URL_FILE")]
     slack_webhook_url_file: Option<OsString>,
+    #[arg(long, env = "RELAY_POLICY")]
+    relay_policy: Option<OsString>,
     #[arg(long, env = "PUBLIC_URL_RELAY")]
     public_url_relay: Option<String>,
     #[arg(long, env = "PUBLIC_URL_PROMETHEUS")]
@@ -92,6 +94,10 @@ impl Settings {
 
     pub(crate) fn has_chat(&self) -> bool {
         given(self.slack_webhook_url_file.as_ref()).is_some()
+    }
+
+    pub(crate) fn has_policy(&self) -> bool {
+        given(self.relay_policy.as_ref()).is_some()
     }
 
     /// What the person set for links that work from elsewhere.

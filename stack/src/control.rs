@@ -46,6 +46,9 @@ pub(crate) enum Request {
     Thaw {
         component: String,
     },
+    Deploy {
+        version: String,
+    },
     /// Answered at once; the stack has stopped when its runner has ended.
     Stop,
 }
@@ -123,6 +126,10 @@ async fn converse(stream: UnixStream, stack: &Stack) -> anyhow::Result<()> {
 }
 
 async fn answer(request: Request, stack: &Stack) -> Answer {
+    let done = |outcome: anyhow::Result<()>| match outcome {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(format!("{error:#}")),
+    };
     let (component, order) = match request {
         Request::Endpoints => return Answer::Endpoints(Box::new(stack.endpoints.clone())),
         Request::Status => return Answer::Status(stack.supervisor.status().await),
@@ -130,15 +137,13 @@ async fn answer(request: Request, stack: &Stack) -> Answer {
             stack.stop_wanted.notify_one();
             return Answer::Done;
         }
+        Request::Deploy { version } => return done(stack.deploy(&version).await),
         Request::Start { component } => (component, Order::Start),
         Request::Kill { component } => (component, Order::Kill),
         Request::Freeze { component } => (component, Order::Freeze),
         Request::Thaw { component } => (component, Order::Thaw),
     };
-    match stack.supervisor.order(&component, order).await {
-        Ok(()) => Answer::Done,
-        Err(error) => Answer::Failed(format!("{error:#}")),
-    }
+    done(stack.supervisor.order(&component, order).await)
 }
 
 /// The other side: asks the runner of the stack in `folder`.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
-    io::Read,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
@@ -73,7 +73,7 @@ impl Folder {
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
         for part in ["config", "data", "logs", "secrets"] {
             match fs::remove_dir_all(self.path.join(part)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("{}/{part} cannot be removed", self.path.display()));
                 }
                 _ => (),
@@ -95,9 +95,20 @@ impl Folder {
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
-        std::io::Write::write_all(&mut file, value.as_bytes())?;
+        io::Write::write_all(&mut file, value.as_bytes())?;
         fs::rename(&new, &path)?;
         Ok(path)
+    }
+
+    /// What a deployment sets for the service, as `CONFIG_FILE`.
+    pub(crate) fn deployment(&self) -> PathBuf {
+        self.config().join("service.env")
+    }
+
+    /// The next start of the service is that of `version`; an empty one is what was built.
+    pub(crate) fn write_deployment(&self, version: &str) -> io::Result<()> {
+        let named = format!("OTEL_RESOURCE_ATTRIBUTES=service.version={version}\n");
+        fs::write(self.deployment(), if version.is_empty() { "" } else { &named })
     }
 
     /// A secret made at random once, and kept as long as the folder.

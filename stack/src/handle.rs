@@ -180,6 +180,17 @@ impl Handle {
         self.order(component, Order::Stop).await
     }
 
+    /// Starts the service anew as another version, as a deployment does; an empty one is what was built. Not of containers.
+    pub async fn deploy(&self, version: &str) -> anyhow::Result<()> {
+        match &self.reach {
+            Reach::Own(stack) => stack.deploy(version).await,
+            Reach::Up(folder) => {
+                control::ask(folder, &Request::Deploy { version: version.to_owned() }).await.map(|_| ())
+            }
+            Reach::Compose(_) => bail!("a deployment is rehearsed on processes: leave out --compose, or DOCKER=1"),
+        }
+    }
+
     /// Runs `service admin` with `arguments` against the service's admin listener, and returns what it printed.
     pub async fn service_admin(&self, arguments: &[&str]) -> anyhow::Result<String> {
         if let Reach::Compose(compose) = &self.reach {

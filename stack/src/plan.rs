@@ -1,7 +1,8 @@
 //! Which components run, from which programs, with which configuration.
 
-use std::{ffi::OsString, fs};
+use std::{ffi::OsString, fs, path::PathBuf};
 
+use anyhow::Context;
 use tokio::try_join;
 
 use crate::{
@@ -63,6 +64,8 @@ impl Site<'_> {
         let plays_chat = self.options.chat == ChatChoice::Player || !self.settings.has_chat();
         let escalation_url = self.write_secrets(plays_chat)?;
         self.render()?;
+        self.write_policy()?;
+        self.folder.write_deployment("")?;
         let identity = Identity::unprivileged().await?;
         let (folder, ports) = (self.folder, self.ports);
         let collected = self.extras.has("otel-collector");
@@ -116,6 +119,21 @@ impl Site<'_> {
         Ok(())
     }
 
+    /// The relay's, where chat is played: with a hook that would roll a deployment back.
+    fn policy(&self) -> PathBuf {
+        self.folder.config().join("policy.toml")
+    }
+
+    fn write_policy(&self) -> anyhow::Result<()> {
+        let hook = format!("{}/rollback", self.ports.url(Role::Chat));
+        let policy = format!(
+            "[channels.rollback]\nplatform = \"webhook\"\nurl = \"{hook}\"\nallow_private = true\nhook = true\n\n\
+             [[route]]\nmatch = {{ failure_type = [\"deploy_regression\"] }}\n\
+             levels = [{{ channels = [\"rollback\", \"slack\"] }}]\n"
+        );
+        fs::write(self.policy(), policy).with_context(|| format!("{} cannot be written", self.policy().display()))
+    }
+
     fn write_secrets(&self, plays_chat: bool) -> anyhow::Result<String> {
         self.folder.random_secret("relay_token")?;
         let chat = self.ports.url(Role::Chat);
@@ -161,6 +179,9 @@ impl Site<'_> {
         if plays_chat {
             let file = self.folder.path().join("secrets/slack_webhook_url");
             set.push(("SLACK_WEBHOOK_URL_FILE".to_owned(), file.into_os_string()));
+            if self.options.chat == ChatChoice::Player || !self.settings.has_policy() {
+                set.push(("RELAY_POLICY".to_owned(), self.policy().into_os_string()));
+            }
         }
         set.extend_from_slice(more);
         set

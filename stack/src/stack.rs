@@ -12,6 +12,7 @@ use crate::{
     extras::Extras,
     folder::{self, Folder},
     handle::{Endpoints, Options},
+    keeper::Order,
     ledger,
     plan::{Plan, Programs, Site},
     ports::{Choice, Ports, Role},
@@ -100,6 +101,13 @@ impl Stack {
         };
         self.stop().await.context("the stack did not start, and does not stop either")?;
         Err(error)
+    }
+
+    /// Starts the service anew as another version, as a deployment does; an empty one is what was built.
+    pub(crate) async fn deploy(&self, version: &str) -> anyhow::Result<()> {
+        self.folder.write_deployment(version)?;
+        self.supervisor.order("service", Order::Stop).await?;
+        self.supervisor.order("service", Order::Start).await
     }
 
     /// Stops the components, then chat: what the relay still has to say is heard.

@@ -1,4 +1,5 @@
-//! Plays chat: Slack's incoming webhook as Slack answers it, and the receiver of escalations that bypass the relay.
+//! Plays chat: Slack's incoming webhook as Slack answers it, the receiver of escalations that bypass the relay, and the
+//! program that would roll a deployment back.
 //!
 //! Nothing here knows what an alert is. It keeps what it accepted, and can be told to fail in the ways chats fail.
 
@@ -61,6 +62,8 @@ pub struct Log {
     pub messages: Vec<Message>,
     /// What came around the relay, oldest first.
     pub escalations: Vec<Message>,
+    /// Calls of the rollback hook, oldest first.
+    pub rollbacks: Vec<Message>,
 }
 
 #[derive(Debug)]

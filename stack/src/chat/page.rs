@@ -30,9 +30,11 @@ pub(super) fn render(log: &Log) -> String {
                 p.muted { (log.messages.len()) " accepted, " (log.refused) " refused; newest first." }
                 @if log.messages.is_empty() { p { "No message yet." } }
                 @for message in log.messages.iter().rev() { (article(message)) }
-                @if !log.escalations.is_empty() {
-                    h1 { "Around the relay" }
-                    @for message in log.escalations.iter().rev() { (article(message)) }
+                @for (title, messages) in [("Around the relay", &log.escalations), ("Rollback hook", &log.rollbacks)] {
+                    @if !messages.is_empty() {
+                        h1 { (title) }
+                        @for message in messages.iter().rev() { (article(message)) }
+                    }
                 }
             }
         }

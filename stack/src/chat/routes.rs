@@ -18,7 +18,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/messages", web::get().to(messages))
         .route("/behaviour", web::put().to(behave))
         .route("/slack/{token:.+}", web::post().to(slack))
-        .route("/escalation{tail:.*}", web::post().to(escalation));
+        .route("/escalation{tail:.*}", web::post().to(escalation))
+        .route("/rollback", web::post().to(rollback));
 }
 
 async fn show(state: web::Data<State>) -> HttpResponse {
@@ -58,11 +59,19 @@ async fn slack(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
 }
 
 async fn escalation(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
-    let body =
-        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    let message = state.message(body);
+    let message = state.message(whatever(&body));
     keep(&mut state.log().escalations, message);
     answer(StatusCode::OK, "ok")
+}
+
+async fn rollback(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
+    let message = state.message(whatever(&body));
+    keep(&mut state.log().rollbacks, message);
+    answer(StatusCode::OK, "ok")
+}
+
+fn whatever(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }
 
 async fn refuse(behaviour: Behaviour) -> HttpResponse {

@@ -16,6 +16,9 @@ pub(crate) fn service(program: &Path, folder: &Folder, ports: &Ports, more: &[(S
         ("DATABASE_URL_FILE".to_owned(), secrets.join("database_url").into()),
         ("DATABASE_MIGRATE_URL_FILE".to_owned(), secrets.join("database_migrate_url").into()),
         ("MIGRATE".to_owned(), "true".into()),
+        ("CONFIG_FILE".to_owned(), folder.deployment().into()),
+        // It listens to this machine only, and whoever is on it may rehearse.
+        ("FAULTS".to_owned(), "on".into()),
         ("PAYMENTS_URL".to_owned(), ports.url(Role::PaymentsStub).into()),
         // Nothing balances load here, so nobody has to learn that it is going away.
         ("DRAIN_DELAY".to_owned(), "0s".into()),

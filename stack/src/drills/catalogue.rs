@@ -1,8 +1,9 @@
 //! Every drill there is, in the order in which the documentation lists failure types.
 
 use super::{
-    alert_pipeline, clock, crash, db_down, db_pool, db_readonly, db_slow, dependency, errors, fd, latency, memory,
-    panic, pg_capacity, pg_locks, runner::Fault, saturation, service_down, telemetry, traffic,
+    alert_pipeline, clock, crash, db_down, db_pool, db_readonly, db_slow, dependency, deploy, errors, fd, latency,
+    memory, migration, panic, pg_capacity, pg_locks, runner::Fault, saturation, service_down, slo_burn, telemetry,
+    traffic,
 };
 
 pub(super) const ALL: &[Fault] = &[
@@ -15,13 +16,17 @@ pub(super) const ALL: &[Fault] = &[
     pg_capacity::CONNECTIONS,
     pg_locks::DEADLOCKS,
     pg_locks::LONG_TRANSACTION,
+    migration::MIGRATION,
     service_down::DOWN,
     crash::LOOP,
     crash::RESTART,
     errors::ERRORS,
+    deploy::REGRESSION,
+    deploy::DATABASE,
     latency::LATENCY,
     panic::PANIC,
     saturation::SATURATION,
+    slo_burn::BURN,
     traffic::TRAFFIC,
     memory::MEMORY,
     fd::DESCRIPTORS,

@@ -19,6 +19,7 @@ pub(super) const DOWN: Fault = Fault {
     back: Back::Postgres,
     surroundings: Surroundings::CORE,
     within: Within::Promised(Duration::from_secs(2), Duration::from_secs(30)),
+    rollback: false,
     judge,
 };
 

@@ -199,9 +199,14 @@ impl<'a> Episode<'a> {
             let headlines: Vec<String> = messages.iter().map(content::headline).collect();
             format!("chat received {kinds:?} instead of {expected:?}: {headlines:#?}")
         });
-        let escalated = self.observer.chat().await?.escalations.len().saturating_sub(self.before.escalations.len());
+        let log = self.observer.chat().await?;
+        let escalated = log.escalations.len().saturating_sub(self.before.escalations.len());
         let around = self.fault.teller == Teller::Bypass;
         self.require((escalated == 0) != around, || format!("{escalated} messages went around the relay"));
+        let rollbacks = log.rollbacks.len().saturating_sub(self.before.rollbacks.len());
+        self.require(rollbacks == usize::from(self.fault.rollback), || {
+            format!("the rollback hook was called {rollbacks} times")
+        });
         let started_after = self.observer.started().await;
         let evidence = Evidence {
             zero: self.zero,

@@ -89,6 +89,8 @@ pub(super) struct Fault {
     pub(super) back: Back,
     pub(super) surroundings: Surroundings,
     pub(super) within: Within,
+    /// Whether the deployment is to be rolled back; when not, the hook must not be called.
+    pub(super) rollback: bool,
     /// What must hold for users and probes; returns what did not.
     pub(super) judge: fn(&Evidence) -> Vec<String>,
 }
@@ -122,6 +124,7 @@ impl Fault {
             back: Back::Repaired,
             surroundings: Surroundings::SHORT,
             within: Within::Window(window),
+            rollback: false,
             judge: requests::recover,
         }
     }
