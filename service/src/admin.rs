@@ -1,21 +1,53 @@
 //! The second listener, for machines and operators; never published beyond the stack. It is not
 //! wrapped in the middleware, so that probes and scrapes do not show up as traffic.
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header::ContentType, web};
+use actix_web::{
+    App, Error, HttpRequest, HttpResponse, ResponseError,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    http::header::ContentType,
+    middleware::from_fn,
+    web,
+};
 use clap::ValueEnum as _;
 use observability::{logs, metrics::Report, traces};
 use serde_json::json;
 
 use crate::{
-    SERVICE,
+    SERVICE, answer,
     database::Database,
     error::ApiError,
     faults::{Faults, Kind},
     health::Health,
 };
 
-/// Puts the admin routes; expects [`Health`], [`Database`], [`Report`] and an option of [`Faults`] as app data.
-pub fn register(service: &mut web::ServiceConfig) {
+/// The application of the listener. Without `faults`, they are off.
+pub fn app(
+    database: Database,
+    health: Health,
+    report: Report,
+    faults: Option<Faults>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(database))
+        .app_data(web::Data::new(health))
+        .app_data(web::Data::new(report))
+        .app_data(web::Data::new(faults))
+        .configure(register)
+        .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
+        .wrap(from_fn(answer::complete))
+        .wrap(from_fn(answer::protected))
+}
+
+fn register(service: &mut web::ServiceConfig) {
     service
         .route("/metrics", web::get().to(metrics))
         .route("/metrics/fast", web::get().to(fast_metrics))

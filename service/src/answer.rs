@@ -14,23 +14,36 @@ use actix_web::{
 
 use crate::error::ApiError;
 
-/// The middleware.
+/// Errors that were made by actix itself become problems, too.
 pub(crate) async fn complete<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     match next.call(request).await {
-        Ok(answer) => {
-            let mut answer = match ApiError::instead_of(answer.response()) {
-                Some(error) => answer.into_response(error.error_response()).map_into_right_body(),
-                None => answer.map_into_left_body(),
-            };
+        Ok(answer) => Ok(match ApiError::instead_of(answer.response()) {
+            Some(error) => answer.into_response(error.error_response()).map_into_right_body(),
+            None => answer.map_into_left_body(),
+        }),
+        Err(error) => {
+            let answer = error.as_response_error().error_response();
+            let answer = ApiError::instead_of(&answer).map_or(answer, |error| error.error_response());
+            Err(InternalError::from_response(error, answer).into())
+        }
+    }
+}
+
+/// Every answer gets the headers that protect browsers, that to a panic too: this is the outermost.
+pub(crate) async fn protected<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    match next.call(request).await {
+        Ok(mut answer) => {
             protect(answer.headers_mut());
             Ok(answer)
         }
         Err(error) => {
-            let answer = error.as_response_error().error_response();
-            let mut answer = ApiError::instead_of(&answer).map_or(answer, |error| error.error_response());
+            let mut answer = error.as_response_error().error_response();
             protect(answer.headers_mut());
             Err(InternalError::from_response(error, answer).into())
         }

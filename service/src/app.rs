@@ -90,6 +90,7 @@ pub fn app(
         .wrap(cors(&origins))
         .wrap(from_fn(answer::complete))
         .wrap(observability::http::observe())
+        .wrap(from_fn(answer::protected))
 }
 
 fn cors(origins: &[String]) -> Cors {

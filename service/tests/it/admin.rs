@@ -1,22 +1,13 @@
 //! The admin listener: probes, metrics and what can be changed at run time.
 
-use actix_web::{
-    App,
-    test::{TestRequest, call_service, init_service, read_body},
-    web,
-};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use observability::testing::Capture;
-use service::{admin, database::Database, faults::Faults, health::Health, metrics};
+use service::{admin, database::Database, health::Health, metrics};
 use sqlx::PgPool;
 
 /// Status and body of one request to the admin listener.
 async fn ask(capture: &Capture, database: &Database, health: &Health, request: TestRequest) -> (u16, String) {
-    let app = App::new()
-        .app_data(web::Data::new(database.clone()))
-        .app_data(web::Data::new(health.clone()))
-        .app_data(web::Data::new(capture.reporter()))
-        .app_data(web::Data::new(None::<Faults>))
-        .configure(admin::register);
+    let app = admin::app(database.clone(), health.clone(), capture.reporter(), None);
     let answer = call_service(&init_service(app).await, request.to_request()).await;
     let status = answer.status().as_u16();
     (status, String::from_utf8(read_body(answer).await.to_vec()).unwrap())
@@ -97,4 +88,20 @@ async fn the_version_says_what_is_running() {
     let (status, body) = ask(&capture, &database, &health, TestRequest::get().uri("/version")).await;
     assert_eq!(status, 200);
     assert!(body.starts_with(r#"{"name":"orders","version":"0.1.0""#), "{body}");
+}
+
+#[actix_web::test]
+async fn what_it_does_not_have_is_a_problem_as_on_the_public_listener() {
+    let capture = Capture::start();
+    let database = Database::unknown();
+    let health = Health::new(database.clone());
+    for (request, status, kind) in [
+        (TestRequest::get().uri("/nothing"), 404, "no_such_route"),
+        (TestRequest::post().uri("/health/live"), 404, "no_such_route"),
+        (TestRequest::post().uri("/sampling"), 405, "method_not_allowed"),
+    ] {
+        let (found, body) = ask(&capture, &database, &health, request).await;
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((found, problem["type"].as_str()), (status, Some(format!("/problems/{kind}").as_str())), "{body}");
+    }
 }

@@ -232,6 +232,7 @@ async fn errors_that_others_make_are_problems_too(pool: PgPool) {
         (json("/test/anything").set_payload(deep), 400, "malformed"),
         (json("/test/refused"), 400, "malformed"),
         (json("/test/broken"), 500, "errors"),
+        (TestRequest::get().uri("/test/panic"), 500, "panic"),
         (json("/docs"), 405, "method_not_allowed"),
         (TestRequest::get().uri("/problems/nothing"), 404, "no_such_route"),
     ] {
