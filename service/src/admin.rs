@@ -43,7 +43,6 @@ pub fn app(
         .app_data(web::Data::new(faults))
         .configure(register)
         .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
-        .wrap(from_fn(answer::complete))
         .wrap(from_fn(answer::protected))
 }
 

@@ -98,7 +98,7 @@ async fn what_it_does_not_have_is_a_problem_as_on_the_public_listener() {
     for (request, status, kind) in [
         (TestRequest::get().uri("/nothing"), 404, "no_such_route"),
         (TestRequest::post().uri("/health/live"), 404, "no_such_route"),
-        (TestRequest::post().uri("/sampling"), 405, "method_not_allowed"),
+        (TestRequest::put().uri("/sampling").set_payload("much"), 400, "malformed"),
     ] {
         let (found, body) = ask(&capture, &database, &health, request).await;
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
