@@ -1,6 +1,10 @@
 //! What a test, a drill or `doctor` holds of a running stack: where its parts listen, and the means to break and repair them.
 
-use std::{path::PathBuf, process::Stdio, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -178,6 +182,15 @@ impl Handle {
     /// Asks `component` to stop, and waits until it has. Only in a stack of this process.
     pub async fn halt(&self, component: &str) -> anyhow::Result<()> {
         self.order(component, Order::Stop).await
+    }
+
+    /// Where its data, logs and configuration are. Of processes only.
+    pub fn folder(&self) -> anyhow::Result<&Path> {
+        match &self.reach {
+            Reach::Own(stack) => Ok(stack.folder.path()),
+            Reach::Up(folder) => Ok(folder),
+            Reach::Compose(_) => bail!("this is rehearsed on processes: leave out --compose, or DOCKER=1"),
+        }
     }
 
     /// Starts the service anew as another version, as a deployment does; an empty one is what was built. Not of containers.

@@ -1,9 +1,16 @@
 //! The database answers, and refuses to write: a replica after a failover, or a disk without space.
 
+use std::fs;
+
+use futures_util::future::BoxFuture;
+use sqlx::AssertSqlSafe;
+
 use super::{
     injury::Statements,
-    runner::{Evidence, Fault, Window, requests},
+    runner::{Evidence, Fault, Injury, Scene, Window, Within, requests},
+    tmpfs,
 };
+use crate::identity::Identity;
 
 /// Every transaction is read-only from now on.
 pub(super) const READONLY: Fault = Fault {
@@ -25,6 +32,54 @@ pub(super) const READONLY: Fault = Fault {
         Window { range: 60, fill: 5, lasting: 0, keep: 60, steps: Window::PAGE },
     )
 };
+
+/// The table's disk is full.
+pub(super) const DISK_FULL: Fault = Fault {
+    name: "disk_full",
+    injury: &TableDisk,
+    // The last page of the table takes some more orders first.
+    within: Within::Window(Window { range: 60, fill: 45, lasting: 0, keep: 60, steps: Window::PAGE }),
+    ..READONLY
+};
+
+const DISK_BYTES: u64 = 16 << 20;
+const FOLDER: &str = "small_disk";
+
+#[derive(Debug)]
+struct TableDisk;
+
+impl Injury for TableDisk {
+    fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
+        Box::pin(async move {
+            let folder = scene.stack().folder()?.join(FOLDER);
+            tmpfs::cover(&folder, DISK_BYTES)?;
+            let table = folder.join("table");
+            fs::create_dir(&table)?;
+            Identity::unprivileged().await?.give(&table)?;
+            let mut session = scene.session().await?;
+            let create = format!("CREATE TABLESPACE small LOCATION '{}'", table.display());
+            sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut session).await?;
+            sqlx::raw_sql("ALTER TABLE orders SET TABLESPACE small").execute(&mut session).await?;
+            tmpfs::fill(&folder.join("filler"), DISK_BYTES)?;
+            Ok("the table of orders is on a disk of 16 MiB, and something else has taken what is left of it".to_owned())
+        })
+    }
+
+    fn remedy(&self) -> String {
+        "the disk has room, and the table is where it was".to_owned()
+    }
+
+    fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let folder = scene.stack().folder()?.join(FOLDER);
+            let _ = fs::remove_file(folder.join("filler"));
+            scene.sql(&["ALTER TABLE orders SET TABLESPACE pg_default", "DROP TABLESPACE small"]).await?;
+            tmpfs::uncover(&folder);
+            fs::remove_dir(&folder)?;
+            Ok(())
+        })
+    }
+}
 
 /// Reads go on, writes are refused at once.
 fn judge(evidence: &Evidence) -> Vec<String> {

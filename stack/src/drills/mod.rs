@@ -12,6 +12,7 @@ mod db_readonly;
 mod db_slow;
 mod dependency;
 mod deploy;
+mod disk;
 mod errors;
 mod fd;
 mod injury;
@@ -27,6 +28,7 @@ mod saturation;
 mod service_down;
 mod slo_burn;
 mod telemetry;
+mod tmpfs;
 mod traffic;
 
 pub mod all;

@@ -46,9 +46,9 @@ async fn tried(episode: &mut Episode<'_>) {
 /// Waits until the relay knows that the outage is over.
 async fn over(episode: &mut Episode<'_>) {
     let observer = episode.observer.clone();
-    let name = episode.fault.alert;
-    let gone =
-        until(Instant::now() + LATEST, PAUSE, async || observer.alert(name).await.ok()?.is_none().then(Instant::now));
+    let (name, others) = (episode.fault.alert, episode.fault.along);
+    let ask = async || observer.alert(name, others).await.ok()?.is_none().then(Instant::now);
+    let gone = until(Instant::now() + LATEST, PAUSE, ask);
     match gone.await {
         Some(at) => episode.timeline.note(at, &format!("{name} has ended in Alertmanager")),
         None => episode.require(false, || format!("{name} still fires long after the repair")),

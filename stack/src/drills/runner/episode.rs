@@ -126,7 +126,7 @@ impl<'a> Episode<'a> {
 
     /// Waits for the alert. Its own `startsAt` says when, more exactly than asking could.
     pub(super) async fn alerted(&mut self) -> Option<Alert> {
-        let ask = async || self.observer.alert(self.fault.alert).await.ok().flatten();
+        let ask = async || self.observer.alert(self.fault.alert, self.fault.along).await.ok().flatten();
         let alert = until(self.zero + self.chat_within + LATEST, COARSE, ask).await;
         let Some(alert) = alert else {
             self.require(false, || format!("{} did not reach Alertmanager", self.fault.alert));

@@ -82,7 +82,7 @@ pub(super) struct Fault {
     pub(super) failure_type: &'static str,
     pub(super) alert: &'static str,
     pub(super) teller: Teller,
-    /// Failure types that chat is rightly told about as well.
+    /// Failure types, or services, that chat is rightly told about as well.
     pub(super) along: &'static [&'static str],
     pub(super) injury: &'static dyn Injury,
     pub(super) sign: Sign,

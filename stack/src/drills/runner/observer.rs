@@ -112,8 +112,10 @@ impl Observer {
         self.json(&format!("{}/api/v2/alerts", self.at.alertmanager)).await
     }
 
-    pub(super) async fn alert(&self, name: &str) -> anyhow::Result<Option<Alert>> {
-        Ok(self.alerts().await?.into_iter().find(|alert| alert.label("alertname") == name))
+    /// The alert of this name; of several, one about a service that is not among `others`.
+    pub(super) async fn alert(&self, name: &str, others: &[&str]) -> anyhow::Result<Option<Alert>> {
+        let wanted = |alert: &Alert| alert.label("alertname") == name && !others.contains(&alert.label("service"));
+        Ok(self.alerts().await?.into_iter().find(wanted))
     }
 
     /// The scrape targets that are not up, with Prometheus' reason.
