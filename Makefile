@@ -33,7 +33,7 @@ test: ## everything that fits in 25 minutes
 	@stack/test.sh
 
 test-compose: ## the stack of docker compose, healthy, traced, broken and restarted; needs a Docker engine
-	@cargo test --package stack --test compose
+	@cargo test --package stack --test compose -- --test-threads=1
 
 lint: ## formatting, lints, docs, one opentelemetry, licences
 	cargo fmt --all --check
@@ -74,7 +74,10 @@ NIGHTLY := drills pipeline bare service schemathesis telemetry fuzz chaos bench
 .PHONY: nightly $(NIGHTLY:%=nightly-%)
 nightly: $(NIGHTLY:%=nightly-%) ## what takes longer: each part runs alone
 
-nightly-drills: ## twenty drills each; the results are committed
+nightly-drills: ## every drill, and the fast ones twenty times each; results and pictures are committed
+	@$(STACK) drills --results stack/results/drills.json
+	@stack/docs/overview.py stack/results/drills.json stack/docs/drills.svg
+	@for log in .lookout/drills/*.log; do stack/docs/timeline.py stack/docs/drills/$$(basename $$log .log).svg <$$log; done
 	@$(STACK) drill db_down --repeat 20 --results stack/results/db_down.json
 	@$(STACK) drill db_frozen --repeat 20 --results stack/results/db_frozen.json
 	@$(STACK) drill service_down --repeat 20 --results stack/results/service_down.json

@@ -1,49 +1,35 @@
 //! The second listener, for machines and operators; never published beyond the stack. It is not
 //! wrapped in the middleware, so that probes and scrapes do not show up as traffic.
 
-use actix_web::{
-    App, Error, HttpRequest, HttpResponse, ResponseError,
-    body::MessageBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    http::header::ContentType,
-    middleware::from_fn,
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header::ContentType, web};
 use clap::ValueEnum as _;
 use observability::{logs, metrics::Report, traces};
 use serde_json::json;
 
 use crate::{
-    SERVICE, answer,
+    SERVICE,
     database::Database,
     error::ApiError,
     faults::{Faults, Kind},
     health::Health,
 };
 
-/// The application of the listener. Without `faults`, they are off.
-pub fn app(
+/// The listener's routes, with what they need. Without `faults`, they are off.
+pub fn routes(
     database: Database,
     health: Health,
     report: Report,
     faults: Option<Faults>,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody>,
-        Error = Error,
-        InitError = (),
-    >,
-> {
-    App::new()
-        .app_data(web::Data::new(database))
-        .app_data(web::Data::new(health))
-        .app_data(web::Data::new(report))
-        .app_data(web::Data::new(faults))
-        .configure(register)
-        .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)))
-        .wrap(from_fn(answer::protected))
+) -> impl FnOnce(&mut web::ServiceConfig) {
+    |service| {
+        service
+            .app_data(web::Data::new(database))
+            .app_data(web::Data::new(health))
+            .app_data(web::Data::new(report))
+            .app_data(web::Data::new(faults))
+            .configure(register)
+            .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NoSuchRoute)));
+    }
 }
 
 fn register(service: &mut web::ServiceConfig) {

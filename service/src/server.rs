@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::HttpServer;
+use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use observability::metrics::Report;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,11 +48,13 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
 
     let admin = {
         let (database, health, faults) = (database.clone(), health.clone(), faults.clone());
-        HttpServer::new(move || admin::app(database.clone(), health.clone(), report.clone(), faults.clone()))
-            .workers(1)
-            .disable_signals()
-            .listen(admin)?
-            .run()
+        HttpServer::new(move || {
+            App::new().configure(admin::routes(database.clone(), health.clone(), report.clone(), faults.clone()))
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(admin)?
+        .run()
     };
     let public = {
         let limits = Limits {

@@ -1,13 +1,16 @@
 //! The admin listener: probes, metrics and what can be changed at run time.
 
-use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::{
+    App,
+    test::{TestRequest, call_service, init_service, read_body},
+};
 use observability::testing::Capture;
 use service::{admin, database::Database, health::Health, metrics};
 use sqlx::PgPool;
 
 /// Status and body of one request to the admin listener.
 async fn ask(capture: &Capture, database: &Database, health: &Health, request: TestRequest) -> (u16, String) {
-    let app = admin::app(database.clone(), health.clone(), capture.reporter(), None);
+    let app = App::new().configure(admin::routes(database.clone(), health.clone(), capture.reporter(), None));
     let answer = call_service(&init_service(app).await, request.to_request()).await;
     let status = answer.status().as_u16();
     (status, String::from_utf8(read_body(answer).await.to_vec()).unwrap())

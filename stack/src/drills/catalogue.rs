@@ -1,15 +1,16 @@
 //! Every drill there is, in the order in which the documentation lists failure types.
 
 use super::{
-    alert_pipeline, clock, crash, db_down, db_pool, db_readonly, db_slow, dependency, deploy, disk, errors, fd,
-    latency, memory, migration, panic, pg_capacity, pg_locks, runner::Fault, saturation, service_down, slo_burn,
-    telemetry, traffic,
+    alert_pipeline, clock, crash, db_down, db_partition, db_pool, db_readonly, db_slow, dependency, deploy, disk,
+    errors, fd, latency, memory, migration, panic, pg_capacity, pg_locks, runner::Fault, saturation, service_down,
+    slo_burn, telemetry, traffic,
 };
 
 pub(super) const ALL: &[Fault] = &[
     db_down::DOWN,
     db_down::FROZEN,
     db_down::LOGINS_REFUSED,
+    db_partition::PARTITION,
     db_readonly::READONLY,
     db_readonly::DISK_FULL,
     db_pool::POOL,

@@ -7,6 +7,7 @@ mod catalogue;
 mod clock;
 mod crash;
 mod db_down;
+mod db_partition;
 mod db_pool;
 mod db_readonly;
 mod db_slow;

@@ -151,6 +151,19 @@ impl<'a> Episode<'a> {
         }
     }
 
+    /// The alert's query shows lines of it.
+    pub(super) async fn lines(&mut self, alert: &Alert) {
+        match super::lines::judge(&self.observer, alert, self.zero_wall).await {
+            None => {}
+            Some(Ok(found)) => {
+                self.timeline.note(Instant::now(), &format!("the alert's query leads to {found} lines of it"));
+            }
+            Some(Err(problem)) => {
+                self.require(false, || format!("the alert's query {problem}: {}", alert.annotation("query")));
+            }
+        }
+    }
+
     /// Keeps the fault up, at least a little longer: refusals are to be seen.
     pub(super) async fn hold(&mut self, hold: Duration) {
         let until = (self.zero + hold).max(Instant::now() + Duration::from_secs(2));

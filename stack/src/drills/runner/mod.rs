@@ -5,6 +5,7 @@ mod content;
 mod dashboards;
 mod episode;
 mod green;
+mod lines;
 mod messages;
 mod observer;
 mod outcome;

@@ -60,6 +60,24 @@ impl Scene {
         }
     }
 
+    /// Waits until Prometheus answers `query` with `value`.
+    pub(in crate::drills) async fn until_query(
+        &self,
+        query: &str,
+        value: f64,
+        deadline: Instant,
+    ) -> anyhow::Result<()> {
+        let observer = Observer::new(self.stack.endpoints())?;
+        loop {
+            let found = observer.query(query).await.ok().flatten();
+            if found == Some(value) {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{query} is {found:?}, and not {value}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// A session of the database's administrator.
     pub(in crate::drills) async fn session(&self) -> anyhow::Result<PgConnection> {
         let url = &self.stack.endpoints().database_url;

@@ -53,6 +53,7 @@ pub(in crate::drills) async fn run(
     }
     if let (true, Some(alert)) = (plan.strict, &alert) {
         episode.dashboards(alert).await;
+        episode.lines(alert).await;
     }
     episode.hold(plan.hold).await;
     episode.repair().await?;

@@ -1,0 +1,35 @@
+//! Whether an alert's query leads to lines of the fault.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    episode::COARSE,
+    observer::{Alert, Observer, until},
+};
+use crate::signals::Signals;
+
+/// A line is found in Loki some seconds after it was written.
+const FOUND_WITHIN: Duration = Duration::from_secs(20);
+/// What a clock may be off, and a fault be older than its alert.
+const BEFORE: TimeDelta = TimeDelta::seconds(5);
+
+/// How many lines since `fault` it leads to; none when there is nothing to ask, or nobody.
+pub(super) async fn judge(
+    observer: &Observer,
+    alert: &Alert,
+    fault: DateTime<Utc>,
+) -> Option<Result<usize, &'static str>> {
+    let query = alert.annotation("query");
+    if query.is_empty() || observer.at.loki.is_empty() {
+        return None;
+    }
+    let Ok(signals) = Signals::of(&observer.at) else { return Some(Err("cannot be asked")) };
+    let ask = async || {
+        let lines = signals.lines(query, fault - BEFORE, Utc::now()).await.ok()?;
+        (!lines.is_empty()).then_some(lines.len())
+    };
+    let found = until(Instant::now() + FOUND_WITHIN, COARSE, ask).await;
+    Some(found.ok_or("leads to no line of the fault"))
+}
