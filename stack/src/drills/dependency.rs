@@ -76,6 +76,10 @@ impl Injury for Provider {
 
     fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
+            if matches!(self, Self::Stutters) {
+                // Else it would go on. The breaker, on the other hand, needs calls to find out that all is well.
+                scene.release().await;
+            }
             let client = crate::http::client(Duration::from_secs(10))?;
             behave(&client, &scene.stack().endpoints().payments, false).await
         })
