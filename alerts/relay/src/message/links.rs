@@ -96,9 +96,10 @@ impl Links {
         Some(url)
     }
 
-    /// The service's failed requests at that time. Right after the fault none has been stored yet, hence a search.
+    /// The service's failed requests at that time. Right after the fault none has been stored yet, hence a search. What
+    /// leaves no line of a program of ours, such as a tracing backend that is down, leaves no trace either.
     fn traces(&self, incident: &Incident) -> Option<Url> {
-        if incident.service.is_empty() {
+        if incident.service.is_empty() || incident.query.is_empty() {
             return None;
         }
         let mut url = under(self.jaeger.as_ref()?, &["search"])?;

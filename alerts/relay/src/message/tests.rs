@@ -19,7 +19,7 @@ fn incident() -> Incident {
         received_at: 1_795_183_332_000,
         resolved_at: None,
         resolved_received_at: None,
-        query: String::new(),
+        query: r#"{service_name="orders"}"#.into(),
         dashboard: "database/1".into(),
         chain_from: 0,
         steps: 1,
@@ -134,4 +134,11 @@ fn long_texts_give_way_before_a_link_does() {
     }
     // Too little for any of it: cut, but never longer than asked.
     assert!(message.plain_within(100, char::len_utf8, neutral).len() <= 100);
+}
+
+#[test]
+fn what_leaves_no_line_of_ours_leads_to_no_trace() {
+    let incident = Incident { query: String::new(), ..incident() };
+    let message = Message::new(&due(&incident, Subject::Firing, 0), &links());
+    assert!(message.links.iter().all(|link| link.name != "Failing traces"), "{:?}", message.links);
 }

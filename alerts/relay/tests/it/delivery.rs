@@ -118,7 +118,9 @@ async fn the_message_says_what_to_do_and_where_to_look() {
     setup.set("PUBLIC_URL_PROMETHEUS", "https://prometheus.example.com");
     setup.set("PUBLIC_URL_JAEGER", "https://jaeger.example.com");
     let relay = setup.start().await;
-    relay.notify(&firing()).await;
+    let mut alert = firing();
+    alert["alerts"][0]["annotations"]["query"] = r#"{service_name="orders"}"#.into();
+    relay.notify(&alert).await;
     chat.accepted(1).await;
     let attachment = &chat.posts()[0].body["attachments"][0];
     let text = attachment["text"].as_str().unwrap();
