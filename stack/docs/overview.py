@@ -28,7 +28,7 @@ def draw(results):
     yield f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff" stroke="#d0d7de"/>'
     yield (f'<text x="24" y="32" font-size="16" font-weight="600" fill="{INK}">From the fault to chat, in seconds: '
            f'{len(drills)} drills of {results["date"]}</text>')
-    yield (f'<text x="24" y="52" fill="{GREY}">the windows of rules divided by 6; '
+    yield (f'<text x="24" y="52" fill="{GREY}">the windows of rules shortened; '
            f'<tspan fill="{ALERT}">until the alert fires</tspan>, <tspan fill="{CHAT}">until chat accepted the message</tspan></text>')
     for seconds in (1, 10, 100, 1000):
         x = place(seconds)

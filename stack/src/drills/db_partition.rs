@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::LazyLock,
     time::{Duration, Instant},
@@ -52,8 +52,7 @@ impl Injury for Partition {
             let moved = database.set_port(Some(wire.local_addr()?.port()));
             moved.ok().context("the service's database cannot be reached through another port")?;
             scene.hold(carry(wire, ([127, 0, 0, 1], port).into()));
-            let instance =
-                Instance::start(&database, folder.join("config/prometheus/targets/second-instance.yml")).await?;
+            let instance = Instance::start(&database, folder).await?;
             scene.hold(instance.live());
             let both = r#"count(db_up{job="app-fast"} == 1)"#;
             scene.until_query(both, 2.0, Instant::now() + SEEN_WITHIN).await?;
@@ -100,12 +99,15 @@ struct Instance {
 }
 
 impl Instance {
-    async fn start(database: &Url, target: PathBuf) -> anyhow::Result<Self> {
+    async fn start(database: &Url, folder: &Path) -> anyhow::Result<Self> {
+        let target = folder.join("config/prometheus/targets/second-instance.yml");
         let admin = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         let process = Command::new(binaries::program(&binaries::folder()?, "service")?)
             .env_clear()
             .envs([("LISTEN", "127.0.0.1:0"), ("DATABASE_URL", database.as_str())])
             .env("ADMIN_LISTEN", admin.to_string())
+            // The lines of both go to the same file, each in one piece.
+            .env("LOG_DIR", folder.join("logs/programs"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
