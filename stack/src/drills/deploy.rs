@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     db_down,
-    runner::{Back, Fault, Injury, Scene, Sign, Surroundings, Window, Within, requests},
+    runner::{Back, Fault, Injury, Scene, Surroundings, Window, Within, requests},
 };
 
 /// Fails a part of its requests from its start on.
@@ -31,7 +31,6 @@ pub(super) const DATABASE: Fault = Fault {
     // The promise of a killed database, after a start.
     within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
     surroundings: Surroundings { extras: false, ..Surroundings::SHORT },
-    sign: Sign::Readiness,
     judge: requests::end,
     ..db_down::DOWN
 };

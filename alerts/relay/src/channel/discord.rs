@@ -65,7 +65,7 @@ fn payload(target: &Target, message: &Message, plain: bool) -> Value {
     let wake = target.wake(message);
     let mentions = if wake.is_empty() { json!([]) } else { json!(["everyone", "roles", "users"]) };
     if plain {
-        let text = wake.clone() + &message.plain_within(LINE.saturating_sub(wake.chars().count()), |_| 1, neutral);
+        let text = message.plain_within(&wake, LINE, |_| 1, neutral);
         return json!({ "content": text, "embeds": [], "allowed_mentions": { "parse": mentions } });
     }
     let headline = message.headline(&neutral(&message.what));

@@ -16,8 +16,7 @@ pub(super) struct Limits {
 pub(super) fn payload(target: &Target, message: &Message, plain: bool, limits: &Limits) -> Value {
     let wake = target.wake(message);
     if plain {
-        let most = limits.text.saturating_sub(wake.chars().count());
-        return json!({ "text": wake + &message.plain_within(most, |_| 1, neutral) });
+        return json!({ "text": message.plain_within(&wake, limits.text, |_| 1, neutral) });
     }
     let headline = format!("{wake}{}", message.headline(&neutral(&message.what)));
     let links = message.links.iter().filter(|link| link.url.as_str().len() <= limits.field);

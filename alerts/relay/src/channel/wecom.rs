@@ -34,9 +34,7 @@ impl Platform for WeCom {
 
     fn post(&self, target: &Target, message: &Message, plain: bool) -> Post {
         let wake = target.wake(message);
-        let text = |most: usize| {
-            wake.clone() + &message.plain_within(most.saturating_sub(wake.len()), char::len_utf8, neutral)
-        };
+        let text = |most| message.plain_within(&wake, most, char::len_utf8, neutral);
         let body = if plain {
             json!({ "msgtype": "text", "text": { "content": text(TEXT) } })
         } else {

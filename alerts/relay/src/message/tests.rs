@@ -127,13 +127,13 @@ fn long_texts_give_way_before_a_link_does() {
     due.observers = Some(long);
     let message = Message::new(&due, &links());
     assert!(message.links.len() > 3);
-    let text = message.plain_within(4096, char::len_utf8, neutral);
+    let text = message.plain_within("@all ", 4096, char::len_utf8, neutral);
     assert!(text.len() <= 4096, "{}", text.len());
     for link in &message.links {
         assert!(text.contains(link.url.as_str()), "{} in {text}", link.name);
     }
     // Too little for any of it: cut, but never longer than asked.
-    assert!(message.plain_within(100, char::len_utf8, neutral).len() <= 100);
+    assert!(message.plain_within("@all ", 100, char::len_utf8, neutral).len() <= 100);
 }
 
 #[test]

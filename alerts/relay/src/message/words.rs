@@ -91,18 +91,20 @@ impl Message {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
     }
 
-    /// Everything as plain lines in at most `most` of what a platform counts. Where that is too little, the texts give
+    /// Everything as plain lines behind `wake`, in at most `most` of what a platform counts. Where that is too little, the texts give
     /// way first: whoever reads the message needs the links more than the last words of a sentence.
     pub(crate) fn plain_within(
         &self,
+        wake: &str,
         most: usize,
         size: impl Fn(char) -> usize + Copy,
         neutral: impl Fn(&str) -> String,
     ) -> String {
         let fits = |text: &String| text.chars().map(size).sum::<usize>() <= most;
         let texts = [PARAGRAPH, 300, 150, 80].into_iter();
-        let shorter = texts.map(|longest| self.plain(|text| neutral(&cut(text, longest)))).find(fits);
-        shorter.unwrap_or_else(|| cut_by(&self.plain(&neutral), most, size))
+        let shorter =
+            texts.map(|longest| wake.to_owned() + &self.plain(|text| neutral(&cut(text, longest)))).find(fits);
+        shorter.unwrap_or_else(|| cut_by(&(wake.to_owned() + &self.plain(&neutral)), most, size))
     }
 
     /// Everything as plain lines: for platforms that refused the full form, and as fallback text.
