@@ -5,14 +5,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::outbox::{Outbox, Sender, Slot};
-use crate::losses::{SPANS_EXPORT, SPANS_QUEUE, SPANS_SHUTDOWN};
+use super::outbox::{Outbox, Sender};
+use super::template::Template;
+use crate::losses::{SPANS_QUEUE, SPANS_SHUTDOWN};
 
 /// Ended spans that may wait to be encoded, which takes the thread milliseconds.
 const MAX_ENDED: usize = 4096;
@@ -44,15 +44,8 @@ impl Exporter {
     /// Starts the thread that sends to this URL.
     pub(super) fn start(url: &str, resource: &Resource) -> Result<Self, String> {
         url.parse::<reqwest::Url>().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let template = Template::new(url, resource)?;
         let outbox = Arc::new(Outbox::default());
-        let mut exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(Slot(Arc::clone(&outbox)))
-            .with_endpoint(url)
-            .with_retry_policy(RetryPolicy::disabled())
-            .build()
-            .map_err(|error| error.to_string())?;
-        exporter.set_resource(resource);
         let sender = Sender::new(Arc::clone(&outbox)).map_err(|error| error.to_string())?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
@@ -60,7 +53,7 @@ impl Exporter {
         let ended = Arc::new(Ended::default());
         let (ended_too, outbox_too) = (Arc::clone(&ended), Arc::clone(&outbox));
         let run = move || {
-            runtime.block_on(async { tokio::join!(ended_too.encode(&exporter, &outbox_too), sender.run()) });
+            runtime.block_on(async { tokio::join!(ended_too.encode(&template, &outbox_too), sender.run()) });
             let _ = finished.send(());
             // A name that is still being looked up must not hold the thread.
             runtime.shutdown_background();
@@ -103,7 +96,7 @@ impl Ended {
     }
 
     /// Encodes spans into the outbox, until the process ends.
-    async fn encode(&self, exporter: &SpanExporter, outbox: &Outbox) {
+    async fn encode(&self, template: &Template, outbox: &Outbox) {
         loop {
             let _ = timeout(INTERVAL, self.wake.notified()).await;
             let (spans, stopping) = {
@@ -111,11 +104,7 @@ impl Ended {
                 (std::mem::take(&mut ended.0), ended.1)
             };
             if !spans.is_empty() {
-                let number = spans.len();
-                outbox.expect(number);
-                if let Err(error) = exporter.export(spans).await {
-                    SPANS_EXPORT.count_with(number, &error);
-                }
+                outbox.put(template.fill(&spans), spans.len());
             }
             if stopping {
                 outbox.close();

@@ -12,8 +12,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
 
+mod encode;
 mod export;
 mod outbox;
+mod template;
 
 use crate::context::Request;
 use crate::init::{InitError, Service};

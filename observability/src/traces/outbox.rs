@@ -1,12 +1,11 @@
 //! Encoded spans that wait for the collector, bounded in bytes. While it is away they stay; when it is
-//! back, all of them are sent. To OpenTelemetry's exporter this is an HTTP client that always succeeds.
+//! back, all of them are sent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, Request};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, StatusCode};
 use tokio::sync::Notify;
@@ -40,8 +39,6 @@ struct Waiting {
     /// Of all batches, that which is being sent included.
     bytes: usize,
     spans: usize,
-    /// Spans in the batch that comes next.
-    expected: usize,
     hurried: bool,
     closed: bool,
 }
@@ -52,35 +49,23 @@ struct Batch {
     spans: usize,
 }
 
-/// Where OpenTelemetry's exporter posts.
-#[derive(Debug)]
-pub(super) struct Slot(pub(super) Arc<Outbox>);
-
-#[async_trait]
-impl HttpClient for Slot {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let mut waiting = self.0.lock();
-        let (spans, bytes) = (waiting.expected, request.body().len());
-        if waiting.bytes + bytes > MAX_WAITING {
-            SPANS_QUEUE.count(spans);
-        } else {
-            waiting.spans += spans;
-            waiting.bytes += bytes;
-            waiting.batches.push_back(Batch { request, spans });
-            self.0.changed.notify_one();
-        }
-        Ok(Response::default())
-    }
-}
-
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how many spans the next request holds.
-    pub(super) fn expect(&self, spans: usize) {
-        self.lock().expected = spans;
+    /// Takes a request with so many spans, or counts them as lost when too much waits.
+    pub(super) fn put(&self, request: Request<Bytes>, spans: usize) {
+        let mut waiting = self.lock();
+        let bytes = request.body().len();
+        if waiting.bytes + bytes > MAX_WAITING {
+            SPANS_QUEUE.count(spans);
+            return;
+        }
+        waiting.spans += spans;
+        waiting.bytes += bytes;
+        waiting.batches.push_back(Batch { request, spans });
+        self.changed.notify_one();
     }
 
     /// From now on, one failed attempt is enough.
