@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use actix_web::error::ErrorBadGateway;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
@@ -58,6 +59,26 @@ async fn slow() -> HttpResponse {
         .streaming(futures_util::stream::iter(["a", "b"].map(|text| Ok::<_, actix_web::Error>(text.into()))))
 }
 
+/// An error that nobody named.
+async fn bad() -> actix_web::Result<&'static str> {
+    Err(ErrorBadGateway("upstream says no"))
+}
+
+/// An answer that breaks off.
+async fn broken() -> HttpResponse {
+    let chunks = [Ok("a".into()), Err(ErrorBadGateway("the store went away"))];
+    HttpResponse::Ok().streaming(futures_util::stream::iter(chunks))
+}
+
+/// An answer that goes on until the client leaves.
+async fn endless() -> HttpResponse {
+    let chunks = futures_util::stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Some((Ok::<_, actix_web::Error>("more".into()), ()))
+    });
+    HttpResponse::Ok().streaming(chunks)
+}
+
 fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let service = Service { name: "mixed", version: env!("CARGO_PKG_VERSION"), revision: "unknown" };
@@ -73,6 +94,9 @@ fn main() -> anyhow::Result<()> {
                 .route("/failed", web::get().to(failed))
                 .route("/panic", web::get().to(panics))
                 .route("/slow", web::get().to(slow))
+                .route("/bad", web::get().to(bad))
+                .route("/broken", web::get().to(broken))
+                .route("/endless", web::get().to(endless))
                 .route("/metrics", web::get().to(move || std::future::ready(report.render())))
         })
         .workers(1)

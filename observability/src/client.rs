@@ -1,14 +1,15 @@
 //! Outgoing calls: the trace goes along, and the call is a span and an observation.
 
-use std::time::Instant;
+use std::cell::Cell;
 
 use reqwest::{ClientBuilder, RequestBuilder, Response};
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span, info_span};
+use tracing::{Instrument as _, info_span};
 
 use crate::context;
 use crate::http::SECONDS;
 use crate::metrics::{Histogram, intern};
+use crate::outcome::Outcome;
 
 /// Durations of calls to other services. `server_address` is the configured name, never a host from a request.
 pub static REQUEST_DURATION: Histogram<4> = Histogram::new(
@@ -57,33 +58,26 @@ pub async fn send(server: &'static str, request: RequestBuilder) -> reqwest::Res
             }
         }
     });
-    let started = Instant::now();
-    let result = client.execute(request).instrument(span.clone()).await;
-    record(&span, method, server, &result, started);
+    let status_text = Cell::new("");
+    let mut outcome = Outcome::new(span, |error_type, took| {
+        REQUEST_DURATION.record([method, server, status_text.get(), error_type], took.as_secs_f64());
+    });
+    let result = client.execute(request).instrument(outcome.span().clone()).await;
+    if let Ok(response) = &result {
+        outcome.span().record("http.response.status_code", i64::from(response.status().as_u16()));
+        // Not the table of our own answers: a callee could fill that up.
+        status_text.set(intern("http_client_response_status_code", response.status().as_str()));
+    }
+    outcome.end(error_type(&result, status_text.get()));
     result
 }
 
-fn record(
-    span: &Span,
-    method: &'static str,
-    server: &'static str,
-    result: &reqwest::Result<Response>,
-    started: Instant,
-) {
-    let (status, error_type) = match result {
-        Ok(response) => {
-            let status = response.status();
-            span.record("http.response.status_code", i64::from(status.as_u16()));
-            let text = intern("http_response_status_code", status.as_str());
-            (text, if status.is_client_error() || status.is_server_error() { text } else { "" })
-        }
-        Err(error) if error.is_timeout() => ("", "timeout"),
-        Err(error) if error.is_connect() => ("", "connect"),
-        Err(_) => ("", "other"),
-    };
-    if !error_type.is_empty() {
-        span.record("error.type", error_type);
-        span.record("otel.status_code", "ERROR");
+fn error_type(result: &reqwest::Result<Response>, status: &'static str) -> &'static str {
+    match result {
+        Ok(response) if response.status().is_client_error() || response.status().is_server_error() => status,
+        Ok(_) => "",
+        Err(error) if error.is_timeout() => "timeout",
+        Err(error) if error.is_connect() => "connect",
+        Err(_) => "other",
     }
-    REQUEST_DURATION.record([method, server, status, error_type], started.elapsed().as_secs_f64());
 }

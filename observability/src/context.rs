@@ -17,9 +17,19 @@ use crate::traces::new_span_id;
 pub(crate) const RESERVED: [&str; 10] =
     ["timestamp", "level", "message", "service", "version", "env", "target", "request_id", "trace_id", "span_id"];
 
-/// Keys that a closing line sets itself. A context field of the same name would be a second one.
-const CLOSING: [&str; 6] =
-    ["http.request.method", "http.route", "http.response.status_code", "duration_ms", "failure_type", "cause"];
+/// Keys that a closing line or the request's span sets itself. A context field of the same name would be a second one.
+const CLOSING: [&str; 10] = [
+    "http.request.method",
+    "http.request.method_original",
+    "http.route",
+    "http.response.status_code",
+    "duration_ms",
+    "failure_type",
+    "cause",
+    "error.type",
+    "url.path",
+    "url.scheme",
+];
 
 /// Most fields a request can carry: a loop that puts must not grow a line without bound.
 const MAX_FIELDS: usize = 32;
@@ -124,7 +134,8 @@ pub fn trace_id() -> Option<String> {
 pub fn traceparent() -> Option<String> {
     let (request, child) = current_with_child()?;
     let span_id = child.map_or(request.span_id, |child| child.0);
-    let flags = u8::from(request.sampled);
+    // Where nothing is sent from here, the caller's decision goes on to those who do send.
+    let flags = u8::from(request.sampled || request.parent.is_some_and(|parent| parent.sampled));
     Some(format!("00-{}-{span_id}-{flags:02x}", request.trace_id))
 }
 

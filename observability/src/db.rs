@@ -1,15 +1,16 @@
 //! Queries and the pool, whatever the schema: a span, an observation, and what a write was refused for.
 
+use std::borrow::Cow;
 use std::future::Future;
-use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool};
 use tracing::field::Empty;
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 
 use crate::http::SECONDS;
 use crate::metrics::{Counter, Gauge, Histogram, intern};
+use crate::outcome::Outcome;
 
 /// 1 when the database answers, 0 when not, absent until somebody knows.
 pub static UP: Gauge<0> = Gauge::new("db_up", "1 when the database answers, 0 when it does not.", []).fast();
@@ -59,19 +60,20 @@ pub async fn observe<T>(
         db.system.name = "postgresql",
         db.operation.name = operation,
         db.collection.name = collection,
+        db.response.status_code = Empty,
         error.type = Empty,
     );
-    let started = Instant::now();
-    let result = query.instrument(span.clone()).await;
-    let error_type = result.as_ref().err().map_or("", error_type);
-    if !error_type.is_empty() {
-        span.record("error.type", error_type);
-        span.record("otel.status_code", "ERROR");
+    let mut outcome = Outcome::new(span, move |error_type, took| {
+        OPERATION_DURATION.record([operation, collection, error_type], took.as_secs_f64());
+    });
+    let result = query.instrument(outcome.span().clone()).await;
+    if let Some(code) = result.as_ref().err().and_then(sqlstate) {
+        outcome.span().record("db.response.status_code", &*code);
     }
     if result.as_ref().is_err_and(is_write_refused) {
         WRITE_REFUSED.increment([]);
     }
-    OPERATION_DURATION.record([operation, collection, error_type], started.elapsed().as_secs_f64());
+    outcome.end(result.as_ref().err().map_or("", error_type));
     result
 }
 
@@ -80,9 +82,9 @@ pub async fn observe<T>(
 /// # Errors
 /// Those of the pool; running into its timeout is counted.
 pub async fn acquire<DB: Database>(pool: &Pool<DB>) -> sqlx::Result<PoolConnection<DB>> {
-    let started = Instant::now();
+    let mut outcome = Outcome::new(Span::none(), |_, waited| CONNECTION_WAIT_TIME.record([], waited.as_secs_f64()));
     let result = pool.acquire().await;
-    CONNECTION_WAIT_TIME.record([], started.elapsed().as_secs_f64());
+    outcome.end("");
     if matches!(result, Err(sqlx::Error::PoolTimedOut)) {
         CONNECTION_TIMEOUTS.increment([]);
     }
@@ -100,8 +102,11 @@ pub fn record_pool<DB: Database>(pool: &Pool<DB>) {
 /// Whether the database answers but takes no writes: SQLSTATE 25006 (read-only), 53100 (disk full).
 #[must_use]
 pub fn is_write_refused(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("25006" | "53100"))
+    matches!(sqlstate(error).as_deref(), Some("25006" | "53100"))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
 /// A row that is not there is an answer, not an error.

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceFlags, TraceState};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceFlags, TraceState};
 use tracing::Instrument as _;
 
 use crate::context::Request;
-use crate::propagation::parse_traceparent;
+use crate::propagation::{Parent, parse_traceparent};
 use crate::subscriber;
 use crate::traces::{self, new_trace_id};
 
@@ -28,14 +29,35 @@ pub async fn job<T>(name: &'static str, cause: Option<&str>, work: impl Future<O
     if let Some(cause) = cause {
         request.put("linked_trace_id", cause.trace_id.to_string().into());
     }
-    let started = Instant::now();
-    let outcome = work.instrument(subscriber::root_span(Arc::clone(&request))).await;
-    if request.sampled {
-        let mut span = traces::root(&request, SpanKind::Internal, name.into(), started.elapsed());
-        span.links.links = cause.iter().map(|cause| link(cause.trace_id, cause.span_id)).collect();
+    let mut ending = Ending { request: Arc::clone(&request), name, cause, started: Instant::now(), finished: false };
+    let outcome = work.instrument(subscriber::root_span(request)).await;
+    ending.finished = true;
+    outcome
+}
+
+/// Ends a job once: when it is finished, or when it is dropped or panics before.
+struct Ending {
+    request: Arc<Request>,
+    name: &'static str,
+    cause: Option<Parent>,
+    started: Instant,
+    finished: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.request.sampled {
+            return;
+        }
+        let mut span = traces::root(&self.request, SpanKind::Internal, self.name.into(), self.started.elapsed());
+        span.links.links = self.cause.iter().map(|cause| link(cause.trace_id, cause.span_id)).collect();
+        if !self.finished {
+            let error_type = if std::thread::panicking() { "panic" } else { "cancelled" };
+            span.attributes.push(KeyValue::new("error.type", error_type));
+            span.status = Status::error(format!("the job did not end: {error_type}"));
+        }
         subscriber::current(|core| core.spans.end(span));
     }
-    outcome
 }
 
 fn link(trace_id: opentelemetry::TraceId, span_id: opentelemetry::SpanId) -> Link {

@@ -105,7 +105,9 @@ impl Layer<Registry> for TelemetryLayer {
                 let (trace_id, span_id) = (request.trace_id, request.span_id);
                 let root = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::default());
                 let _parent = OtelContext::new().with_remote_span_context(root).attach();
-                self.otel.on_new_span(attributes, id, ctx);
+                // A root that is named as the parent has no OpenTelemetry twin to be found by: it is the context, too.
+                let contextual = Attributes::new(attributes.metadata(), attributes.values());
+                self.otel.on_new_span(&contextual, id, ctx);
             }
             None => {}
         }

@@ -54,6 +54,7 @@ pub mod testing;
 pub mod traces;
 pub mod volumes;
 
+mod fields;
 mod hex;
 mod init;
 mod job;
@@ -62,6 +63,7 @@ mod lag;
 mod layer;
 mod line;
 mod losses;
+mod outcome;
 mod panics;
 mod problem;
 mod propagation;

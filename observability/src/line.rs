@@ -2,15 +2,14 @@
 //! because every request has one; all others come from events.
 
 use std::cell::Cell;
-use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
 use serde_json::Value;
-use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
-use crate::context::{RESERVED, Request};
+use crate::context::{self, RESERVED, Request};
+use crate::fields::{Fields, message};
 use crate::json::Json;
 use crate::layer::Core;
 use crate::text::Text;
@@ -54,9 +53,17 @@ impl Template {
 
 /// Target of closing lines.
 pub(crate) const TARGET: &str = "observability::http";
+/// Target of what the library says of itself.
+const OWN_TARGET: &str = "observability";
 
 /// Writes the line that closes a request.
-pub(crate) fn close(core: &Core, template: &Template, request: &Request, microseconds: u64, more: &[(&str, &str)]) {
+pub(crate) fn close<'a>(
+    core: &Core,
+    template: &Template,
+    request: &Request,
+    microseconds: u64,
+    more: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) {
     let urgent = template.level <= Level::WARN;
     with_scratch(|buffer| {
         if core.output.wants_json() {
@@ -66,7 +73,7 @@ pub(crate) fn close(core: &Core, template: &Template, request: &Request, microse
             ids(&mut line, request);
             line.out.extend_from_slice(&template.after_ids);
             milliseconds(line.out, microseconds);
-            for (key, value) in more {
+            for (key, value) in more.clone() {
                 line.text(key, value);
             }
             request.with_fields(|fields| fields.iter().for_each(|(key, value)| line.value(key, value)));
@@ -102,14 +109,42 @@ pub(crate) fn write(core: &Core, metadata: &Metadata<'_>, event: &Event<'_>, req
     });
 }
 
+/// Writes a line of the library's own, whatever the log filter says.
+pub(crate) fn tell(core: &Core, level: Level, told: &str, fields: &[(&str, Value)]) {
+    let request = context::current();
+    with_scratch(|buffer| {
+        if core.output.wants_json() {
+            stamp(buffer);
+            head(buffer, core, level, told, OWN_TARGET);
+            let mut line = Json::open(buffer);
+            if let Some(request) = &request {
+                ids(&mut line, request);
+            }
+            for (key, value) in fields {
+                line.value(key, value);
+            }
+            line.end();
+            core.output.write_json(buffer, true);
+        }
+        if core.output.wants_text() {
+            let mut line = Text::new(SystemTime::now(), level, told, core.output.colour());
+            for (key, value) in fields {
+                line.value(key, value);
+            }
+            end_text(buffer, line, request.as_deref());
+            core.output.write_text(buffer, true);
+        }
+    });
+}
+
 /// Lends a buffer that keeps its memory. Taken, not borrowed: a value whose Debug writes a line of its
-/// own finds an empty buffer, not a lock.
+/// own finds an empty buffer, not a lock. At the end of a thread, a new one.
 fn with_scratch(work: impl FnOnce(&mut Vec<u8>)) {
     thread_local!(static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
-    let mut buffer = SCRATCH.take();
+    let mut buffer = SCRATCH.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     work(&mut buffer);
-    SCRATCH.set(buffer);
+    let _ = SCRATCH.try_with(|scratch| scratch.set(buffer));
 }
 
 fn json(out: &mut Vec<u8>, core: &Core, metadata: &Metadata<'_>, event: &Event<'_>, request: Option<&Request>) {
@@ -207,78 +242,6 @@ fn end_text(out: &mut Vec<u8>, mut line: Text, request: Option<&Request>) {
         line.field("trace_id", request.trace_hex.as_str());
     }
     line.end(out);
-}
-
-fn message(event: &Event<'_>) -> String {
-    let mut message = String::new();
-    event.record(&mut Message(&mut message));
-    message
-}
-
-/// Takes the message of an event.
-struct Message<'a>(&'a mut String);
-
-impl Visit for Message<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.0.push_str(value);
-        }
-    }
-}
-
-/// Calls back with every field of an event but its message, and but what the `log` bridge adds.
-struct Fields<F>(F);
-
-impl<F: FnMut(&'static str, &Value)> Fields<F> {
-    fn call(&mut self, field: &Field, value: impl Into<Value>) {
-        if field.name() != "message" && !field.name().starts_with("log.") {
-            (self.0)(field.name(), &value.into());
-        }
-    }
-}
-
-impl<F: FnMut(&'static str, &Value)> Visit for Fields<F> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() != "message" {
-            self.call(field, format!("{value:?}"));
-        }
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.call(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.call(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.call(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.call(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.call(field, value);
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut chain = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            let _ = write!(chain, ": {cause}");
-            source = cause.source();
-        }
-        self.call(field, chain);
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which lines are written. How a line looks is in `line`, how it leaves the process in `writer`.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError, RwLock};
 
@@ -7,7 +8,7 @@ use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-use crate::{subscriber, writer};
+use crate::{line, subscriber, writer};
 
 /// The filter in force, as `target=level` pairs. Empty when telemetry is not set up.
 #[must_use]
@@ -24,7 +25,8 @@ pub fn set_filter(directives: &str) -> Result<(), String> {
     subscriber::current(|core| core.filter.replace(filter)).ok_or("telemetry is not set up")?;
     // Callsites have cached the verdict of the old filter.
     tracing_core::callsite::rebuild_interest_cache();
-    tracing::warn!(filter = directives, "log filter changed");
+    // Whatever the new filter says: silence that nobody announced looks like health.
+    subscriber::current(|core| line::tell(core, Level::WARN, "log filter changed", &[("filter", directives.into())]));
     Ok(())
 }
 
@@ -71,7 +73,16 @@ pub fn stall() -> MutexGuard<'static, ()> {
 }
 
 pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
-    directives.parse().map_err(|error| {
-        format!("`{directives}` is no log filter ({error}): write a level such as `info`, or pairs such as `info,sqlx=debug`")
-    })
+    let wrong = |why: &dyn Display| {
+        format!(
+            "`{directives}` is no log filter ({why}): write a level such as `info`, or pairs such as `info,sqlx=debug`"
+        )
+    };
+    // To the parser a word without a level is a target of which everything is wanted: a mistyped level would turn all
+    // other lines off.
+    let mut bare = directives.split(',').map(str::trim).filter(|directive| !directive.contains('='));
+    if let Some(word) = bare.find(|word| !word.is_empty() && word.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(&format_args!("`{word}` is no level")));
+    }
+    directives.parse().map_err(|error| wrong(&error))
 }

@@ -246,14 +246,18 @@ impl<const N: usize> Metric for Histogram<N> {
 /// Turns a value from configuration into a label value. At most 64 values a label; then `other`.
 #[must_use]
 pub fn intern(label: &'static str, value: &str) -> &'static str {
-    const MAX: usize = 64;
+    intern_up_to(64, label, value)
+}
+
+/// The same with another bound.
+pub(crate) fn intern_up_to(most: usize, label: &'static str, value: &str) -> &'static str {
     static VALUES: Mutex<BTreeMap<&'static str, Vec<&'static str>>> = Mutex::new(BTreeMap::new());
     let mut values = VALUES.lock().unwrap_or_else(PoisonError::into_inner);
     let held = values.entry(label).or_default();
     if let Some(held) = held.iter().find(|held| **held == value) {
         return held;
     }
-    if held.len() >= MAX {
+    if held.len() >= most {
         return "other";
     }
     // Leaked on purpose, and at most 64 times a label.

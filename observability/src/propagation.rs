@@ -2,10 +2,18 @@
 //!
 //! W3C Trace Context, level 1, parsed by hand: a header that breaks a rule counts as absent.
 
-use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use std::collections::BTreeSet;
 
-/// Longest `tracestate` and `baggage` carried on, in bytes. The specification asks for at least 512.
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
+
+/// Longest `tracestate` carried on, in bytes. The specification asks for at least 512.
 const MAX_STATE: usize = 1024;
+/// Most members of a `tracestate`: with more, all of it counts as absent.
+const MAX_MEMBERS: usize = 32;
+/// Members longer than this go first when a `tracestate` is too long.
+const LONG_MEMBER: usize = 128;
+/// Longest `baggage` carried on, in bytes. W3C Baggage asks for as much.
+const MAX_BAGGAGE: usize = 8192;
 
 /// The caller's position in its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +55,34 @@ pub(crate) fn accept_request_id(header: &str) -> Option<&str> {
     ((1..=64).contains(&header.len()) && header.bytes().all(plain)).then_some(header)
 }
 
-/// Takes a `tracestate` or `baggage` that is short enough to be carried on.
-pub(crate) fn accept_state(header: &str) -> Option<&str> {
-    let visible = |byte: u8| matches!(byte, b' '..=b'~');
-    ((1..=MAX_STATE).contains(&header.len()) && header.bytes().all(visible)).then_some(header)
+/// Takes a `tracestate`, or what may be carried on of a long one. One malformed member spoils all.
+pub(crate) fn accept_tracestate(header: &str) -> Option<String> {
+    let members = header.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
+    let members: Vec<_> = members.collect();
+    let pairs = members.iter().filter_map(|member| member.split_once('='));
+    let keys: BTreeSet<_> =
+        pairs.filter(|(key, value)| !key.is_empty() && !value.is_empty()).map(|(key, _)| key).collect();
+    let each_once = keys.len() == members.len();
+    let sound = each_once && members.iter().all(|member| is_visible(member)) && header.parse::<TraceState>().is_ok();
+    ((1..=MAX_MEMBERS).contains(&members.len()) && sound).then(|| shortened(members))
+}
+
+/// As the specification has it: without the longest members, then without the oldest, which stand last.
+fn shortened(mut members: Vec<&str>) -> String {
+    while members.iter().map(|member| member.len() + 1).sum::<usize>() > MAX_STATE + 1 {
+        let long = members.iter().rposition(|member| member.len() > LONG_MEMBER);
+        members.remove(long.unwrap_or(members.len() - 1));
+    }
+    members.join(",")
+}
+
+/// Whether a `baggage` can be carried on.
+pub(crate) fn accepts_baggage(header: &str) -> bool {
+    (1..=MAX_BAGGAGE).contains(&header.len()) && is_visible(header)
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]
@@ -103,6 +135,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_tracestate_is_carried_on_as_the_specification_says() {
+        let members = |count| (0..count).map(|at| format!("k{at}=v")).collect::<Vec<_>>().join(",");
+        for sound in ["vendor=1", "a=1,b=2", "tenant@system=x/y", "a= 1", &members(32)] {
+            assert_eq!(accept_tracestate(sound).as_deref(), Some(sound), "{sound}");
+        }
+        assert_eq!(accept_tracestate("a=1 ,\t, b=2,").as_deref(), Some("a=1,b=2"));
+        for malformed in ["", ",", "a", "a=", "=1", "A=1", "a=1,a=2", "a=1,b", "a=\u{7f}", "a=1=2", &members(33)] {
+            assert_eq!(accept_tracestate(malformed), None, "{malformed:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_tracestate_loses_its_longest_members_first_and_then_its_oldest() {
+        let (long, middling) = ("x".repeat(200), "y".repeat(100));
+        let state = |keys: &[&str], value: &str| keys.iter().map(|key| format!("{key}={value}")).collect::<Vec<_>>();
+        let kept = state(&["a", "b", "c", "d", "e", "f", "g", "h", "i"], &middling);
+        let mut all = kept.clone();
+        all.insert(1, format!("long={long}"));
+        all.extend(state(&["j", "k"], &middling));
+        assert_eq!(accept_tracestate(&all.join(",")), Some(kept.join(",")));
+    }
+
     /// Sound headers, nearly sound ones, and noise.
     fn traceparents() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -127,8 +182,11 @@ mod tests {
             if let Some(id) = accept_request_id(&header) {
                 prop_assert!((1..=64).contains(&id.len()) && !id.contains(['"', '\\', ' ', '\n']));
             }
-            if let Some(state) = accept_state(&header) {
-                prop_assert!(state.len() <= MAX_STATE && state.is_ascii() && !state.contains(['\r', '\n', '\0']));
+            if accepts_baggage(&header) {
+                prop_assert!(header.len() <= 8192 && header.is_ascii() && !header.contains(['\r', '\n', '\0']));
+            }
+            if let Some(state) = accept_tracestate(&header) {
+                prop_assert!(state.len() <= MAX_STATE && is_visible(&state));
             }
         }
     }

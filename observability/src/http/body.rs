@@ -1,5 +1,6 @@
 //! The answer's body, which holds the end of the request until its last chunk has left.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -7,10 +8,13 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
 
-use super::ending::Ending;
+use super::ending::{Ending, Trouble};
+use super::guarded;
+
+const PANICKED: &str = "the answer's body panicked";
 
 pin_project! {
-    /// A body under observation. Dropped before its end, the request counts as cancelled.
+    /// A body under observation. Dropped before its end, the request counts as cancelled; broken or panicking, as failed.
     pub struct Observed<B> {
         #[pin]
         body: B,
@@ -34,7 +38,7 @@ impl<B: MessageBody> Observed<B> {
 }
 
 impl<B: MessageBody> MessageBody for Observed<B> {
-    type Error = B::Error;
+    type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
         self.body.size()
@@ -43,36 +47,54 @@ impl<B: MessageBody> MessageBody for Observed<B> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
         let size = this.body.size();
-        let chunk = match this.ending.as_ref() {
-            // Only a stream runs code that may want the request's context.
-            Some(ending) if size == BodySize::Stream => ready!(ending.within(|| this.body.poll_next(cx))),
-            _ => ready!(this.body.poll_next(cx)),
+        let polled = match this.ending.as_ref() {
+            Some(ending) => guarded(ending, || this.body.poll_next(cx)),
+            None => Some(this.body.poll_next(cx)),
         };
-        let last = match &chunk {
+        let Some(polled) = polled else {
+            break_off(this.ending, Trouble::panic(PANICKED));
+            return Poll::Ready(Some(Err(PANICKED.into())));
+        };
+        Poll::Ready(match ready!(polled) {
             Some(Ok(bytes)) => {
                 *this.sent += u64::try_from(bytes.len()).unwrap_or_default();
-                matches!(size, BodySize::Sized(total) if *this.sent >= total)
+                if matches!(size, BodySize::Sized(total) if *this.sent >= total) {
+                    finish(this.ending);
+                }
+                Some(Ok(bytes))
             }
-            // A broken stream is dropped with its ending, and so counts as cancelled.
-            Some(Err(_)) => false,
-            None => true,
-        };
-        if last && let Some(mut ending) = this.ending.take() {
-            ending.finish();
-        }
-        Poll::Ready(chunk)
+            Some(Err(error)) => {
+                let error = error.into();
+                break_off(this.ending, Trouble::unnamed(format!("the answer's body broke off: {error}")));
+                Some(Err(error))
+            }
+            None => {
+                finish(this.ending);
+                None
+            }
+        })
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        let Self { body, ending, sent } = self;
+        let Self { body, mut ending, sent } = self;
         match body.try_into_bytes() {
             Ok(bytes) => {
-                if let Some(mut ending) = ending {
-                    ending.finish();
-                }
+                finish(&mut ending);
                 Ok(bytes)
             }
             Err(body) => Err(Self { body, ending, sent }),
         }
+    }
+}
+
+fn finish(ending: &mut Option<Box<Ending>>) {
+    if let Some(mut ending) = ending.take() {
+        ending.finish();
+    }
+}
+
+fn break_off(ending: &mut Option<Box<Ending>>, trouble: Trouble) {
+    if let Some(mut ending) = ending.take() {
+        ending.break_off(trouble);
     }
 }

@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::context::Request;
 use crate::layer::Core;
-use crate::propagation::{accept_request_id, accept_state, parse_traceparent};
+use crate::propagation::{accept_request_id, accept_tracestate, accepts_baggage, parse_traceparent};
 use crate::traces::new_trace_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,9 +27,9 @@ pub(super) fn identify(headers: &HeaderMap, core: Option<&Core>) -> Arc<Request>
     let request_id = only(headers, &REQUEST_ID).and_then(accept_request_id);
     let mut request = Request::new(trace_id, parent, request_id, sampled);
     if parent.is_some() {
-        request.tracestate = joined(headers, &TRACE_STATE);
+        request.tracestate = joined(headers, &TRACE_STATE).and_then(|state| accept_tracestate(&state));
     }
-    request.baggage = joined(headers, &BAGGAGE);
+    request.baggage = joined(headers, &BAGGAGE).filter(|baggage| accepts_baggage(baggage));
     Arc::new(request)
 }
 
@@ -40,11 +40,11 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
-/// A list header, whose lines are joined in their order.
+/// A list header, whose lines are joined in their order. One that is no text spoils all.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name)?;
-    let values: Vec<_> = headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
-    accept_state(&values.join(",")).map(str::to_owned)
+    let values: Result<Vec<_>, _> = headers.get_all(name).map(HeaderValue::to_str).collect();
+    Some(values.ok()?.join(","))
 }
 
 /// Says the ids back to the caller. `traceresponse` only where there is a trace to open.

@@ -26,13 +26,13 @@ pub use body::Observed;
 
 use crate::lag;
 use crate::metrics::{Counter, Gauge, Histogram};
-use ending::Ending;
+use ending::{Ending, Trouble};
 use worker::Worker;
 
 /// Durations of requests answered here. `http_route` is the pattern, never the path.
 pub static REQUEST_DURATION: Histogram<4> = Histogram::new(
     "http_server_request_duration_seconds",
-    "How long requests took, from the first byte of the head to the last of the answer.",
+    "How long requests took, from the head that was read to the last chunk of the answer that was handed over.",
     ["http_request_method", "http_route", "http_response_status_code", "error_type"],
     SECONDS,
 );
@@ -162,6 +162,16 @@ pin_project! {
         inner: Option<S::Future>,
         ending: Option<Box<Ending>>,
     }
+
+    impl<S: Service<ServiceRequest>> PinnedDrop for Observing<S> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Given up: what the handler says when it is dropped belongs to the request, too.
+            if let Some(ending) = this.ending.as_ref() {
+                ending.within(|| this.inner.set(None));
+            }
+        }
+    }
 }
 
 impl<S, B> Future for Observing<S>
@@ -202,20 +212,26 @@ fn answered<B: MessageBody>(mut response: ServiceResponse<B>, mut ending: Box<En
     identify::mark(response.headers_mut(), ending.request());
     let status = response.status();
     // A plain success has no failure to look for; a 202 may have been made in spite of one.
-    let failure = (status != StatusCode::OK).then(|| failure(response.response())).flatten();
-    ending.answer(status, response.request().match_pattern().as_deref(), failure);
+    let trouble =
+        (status != StatusCode::OK).then(|| trouble(response.response(), response.response().error())).flatten();
+    ending.answer(status, response.request().match_pattern().as_deref(), trouble);
     response.map_body(|_, body| Observed::new(body, ending))
 }
 
-fn failure<B>(response: &HttpResponse<B>) -> Option<Box<Failure>> {
-    response.extensions().get::<Failure>().cloned().map(Box::new)
+/// What the program said of a failure; else, where the answer is one, the error that it was made of.
+fn trouble<B>(response: &HttpResponse<B>, error: Option<&Error>) -> Option<Box<Trouble>> {
+    if let Some(failure) = response.extensions().get::<Failure>() {
+        return Some(Box::new(failure.into()));
+    }
+    let cause = || error.map(ToString::to_string).unwrap_or_default();
+    response.status().is_server_error().then(|| Box::new(Trouble::unnamed(cause())))
 }
 
 /// An inner middleware's error. Handlers' errors arrive as answers.
 fn refused(error: &Error, mut ending: Box<Ending>) -> Error {
     let response = ending.within(|| error.as_response_error().error_response());
-    let failure = failure(&response);
-    conclude(error.to_string(), response, failure, &mut ending)
+    let trouble = trouble(&response, Some(error));
+    conclude(error.to_string(), response, trouble, &mut ending)
 }
 
 fn panicked(mut ending: Box<Ending>) -> Error {
@@ -227,14 +243,13 @@ fn panicked(mut ending: Box<Ending>) -> Error {
     };
     let response = ending.within(|| problem.response());
     let cause = "the handler panicked";
-    let failure = Failure { failure_type: "panic", severity: Severity::Error, cause: cause.into() };
-    conclude(cause.into(), response, Some(Box::new(failure)), &mut ending)
+    conclude(cause.into(), response, Some(Box::new(Trouble::panic(cause))), &mut ending)
 }
 
 /// Ends a request whose answer is an error's: actix sends it without asking the middleware again.
-fn conclude(cause: String, mut response: HttpResponse, failure: Option<Box<Failure>>, ending: &mut Ending) -> Error {
+fn conclude(cause: String, mut response: HttpResponse, trouble: Option<Box<Trouble>>, ending: &mut Ending) -> Error {
     identify::mark(response.headers_mut(), ending.request());
-    ending.answer(response.status(), None, failure);
+    ending.answer(response.status(), None, trouble);
     ending.finish();
     InternalError::from_response(cause, response).into()
 }

@@ -12,17 +12,22 @@ use serde_json::json;
 use tracing::Level;
 
 use super::ending::CLIENT_CLOSED_REQUEST;
-use super::{ACTIVE_REQUESTS, Failure, REQUEST_DURATION, Severity};
+use super::ending::Trouble;
+use super::{ACTIVE_REQUESTS, REQUEST_DURATION, Severity};
 use crate::layer::{self, Core};
 use crate::line::{TARGET, Template};
-use crate::metrics::intern;
+use crate::metrics::{intern, intern_up_to};
 use crate::subscriber;
 
 /// The methods that are label values; a client can send any word, which is the last.
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER"];
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", OTHER_METHOD];
+pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 /// Kinds kept. Routes, statuses and failure types are few; this is against a program that makes them up.
 const MAX_KINDS: usize = 1024;
+/// Routes are the program's own, so there may be many, each with any method.
+const MAX_ROUTES: usize = 1024;
 
 pub(super) struct Worker {
     generation: u32,
@@ -36,6 +41,7 @@ pub(super) struct Worker {
 /// Requests that end alike: same method, route, status and error.
 pub(super) struct Kind {
     method: usize,
+    trouble: Option<(Option<&'static str>, Severity)>,
     pub(super) status: u16,
     pub(super) error_type: &'static str,
     pub(super) route: &'static str,
@@ -63,19 +69,16 @@ impl Worker {
     }
 
     /// What is known of such a request. `route` is the pattern, none for a path that nothing serves.
-    pub(super) fn kind(&self, method: usize, route: Option<&str>, status: u16, failure: Option<&Failure>) -> Rc<Kind> {
+    pub(super) fn kind(&self, method: usize, route: Option<&str>, status: u16, trouble: Option<&Trouble>) -> Rc<Kind> {
         let route = route.unwrap_or("unmatched");
-        let error_type = failure.map(|failure| failure.failure_type);
+        let trouble = trouble.map(|trouble| (trouble.failure_type, trouble.severity));
         let alike = |kind: &&Rc<Kind>| {
-            kind.status == status
-                && kind.method == method
-                && error_type.is_none_or(|error_type| kind.error_type == error_type)
-                && kind.route == route
+            kind.status == status && kind.method == method && kind.trouble == trouble && kind.route == route
         };
         if let Some(kind) = self.kinds.borrow().iter().find(alike) {
             return Rc::clone(kind);
         }
-        let kind = Rc::new(self.describe(method, intern("http_route", route), status, failure));
+        let kind = Rc::new(self.describe(method, intern_up_to(MAX_ROUTES, "http_route", route), status, trouble));
         let mut kinds = self.kinds.borrow_mut();
         if kinds.len() < MAX_KINDS {
             kinds.push(Rc::clone(&kind));
@@ -83,16 +86,22 @@ impl Worker {
         kind
     }
 
-    fn describe(&self, method: usize, route: &'static str, status: u16, failure: Option<&Failure>) -> Kind {
+    fn describe(
+        &self,
+        method: usize,
+        route: &'static str,
+        status: u16,
+        trouble: Option<(Option<&'static str>, Severity)>,
+    ) -> Kind {
         let word = method_word(method);
         let status_text = intern("http_response_status_code", &status.to_string());
-        let error_type = match failure {
-            Some(failure) => failure.failure_type,
+        let error_type = match trouble.and_then(|(failure_type, _)| failure_type) {
+            Some(failure_type) => failure_type,
             None if status == CLIENT_CLOSED_REQUEST => "cancelled",
             None if status >= 500 => status_text,
             None => "",
         };
-        let level = match failure.map(|failure| failure.severity) {
+        let level = match trouble.map(|(_, severity)| severity) {
             Some(Severity::Error) => Level::ERROR,
             Some(Severity::Warning) => Level::WARN,
             None if status == CLIENT_CLOSED_REQUEST => Level::WARN,
@@ -106,10 +115,13 @@ impl Worker {
         ];
         let message = format!("{word} {route} → {status}{gone}");
         let core = self.core.as_ref().filter(|core| core.filter.allows(TARGET, level));
-        // OpenTelemetry's names for spans of requests: the route, where there is one.
-        let span_name = if route == "unmatched" { word } else { intern("span_name", &format!("{word} {route}")) };
+        // OpenTelemetry's names for spans of requests: the route, where there is one, and HTTP for any other method.
+        let verb = if word == OTHER_METHOD { "HTTP" } else { word };
+        let named = || intern_up_to(MAX_ROUTES * METHODS.len(), "span_name", &format!("{verb} {route}"));
+        let span_name = if route == "unmatched" { verb } else { named() };
         Kind {
             method,
+            trouble,
             status,
             error_type,
             route,
@@ -121,7 +133,7 @@ impl Worker {
 }
 
 pub(super) fn method_word(method: usize) -> &'static str {
-    METHODS.get(method).copied().unwrap_or("_OTHER")
+    METHODS.get(method).copied().unwrap_or(OTHER_METHOD)
 }
 
 pub(super) fn method_index(method: &Method) -> usize {

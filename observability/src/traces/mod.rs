@@ -11,6 +11,7 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use tracing::Level;
 
 mod encode;
 mod export;
@@ -19,7 +20,7 @@ mod template;
 
 use crate::context::Request;
 use crate::init::{InitError, Service};
-use crate::subscriber;
+use crate::{line, subscriber};
 use export::Exporter;
 
 /// The share of new traces that is sent, 0 to 1. 0 when telemetry is not set up.
@@ -37,7 +38,7 @@ pub fn set_ratio(ratio: f64) -> Result<(), String> {
         return Err(format!("a sampling ratio is a number from 0 to 1, not {ratio}"));
     }
     subscriber::current(|core| core.sampling.set(ratio)).ok_or("telemetry is not set up")?;
-    tracing::info!(ratio, "sampling changed");
+    subscriber::current(|core| line::tell(core, Level::INFO, "sampling changed", &[("ratio", ratio.into())]));
     Ok(())
 }
 

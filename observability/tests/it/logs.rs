@@ -84,3 +84,36 @@ async fn without_info_lines_errors_still_carry_the_ids_and_spans_are_still_sent(
     assert_eq!(capture.lines()[0]["trace_id"].as_str().unwrap().len(), 32);
     assert_eq!(capture.spans().len(), 1);
 }
+
+#[test]
+fn a_change_of_filter_or_sampling_is_told_whatever_the_filter_says() {
+    for filter in ["info", "error", "off", "my_crate=debug"] {
+        let capture = Capture::with("warn", 1.0, &[]);
+        logs::set_filter(filter).unwrap();
+        observability::traces::set_ratio(0.5).unwrap();
+        let lines = capture.lines();
+        assert_eq!(
+            (lines[0]["message"].as_str(), lines[0]["filter"].as_str()),
+            (Some("log filter changed"), Some(filter))
+        );
+        assert_eq!((lines[1]["message"].as_str(), lines[1]["ratio"].as_f64()), (Some("sampling changed"), Some(0.5)));
+    }
+}
+
+#[test]
+fn a_mistyped_level_is_refused_and_changes_nothing() {
+    let capture = Capture::start();
+    for mistyped in ["inof", "info,sqlx", "sqlx=debug,wran"] {
+        assert!(logs::set_filter(mistyped).unwrap_err().contains("is no level"), "{mistyped}");
+    }
+    info!("still here");
+    assert_eq!(capture.lines()[0]["message"], "still here");
+}
+
+#[test]
+fn a_field_of_the_programs_own_that_begins_like_the_log_bridges_is_kept() {
+    let capture = Capture::start();
+    info!(log.retention = "7d", log.file = "bridge", "kept");
+    let line = &capture.lines()[0];
+    assert_eq!((line["log.retention"].as_str(), line.get("log.file")), (Some("7d"), None), "{line}");
+}

@@ -11,6 +11,8 @@
 mod away;
 /// A collector to be treated badly.
 mod collector;
+/// Spans are named and described as OpenTelemetry's conventions say.
+mod conventions;
 /// A request is one span, one line, one observation, whatever happens to it.
 mod http;
 /// The shape of a line, and what a request says on all of its lines.
@@ -27,5 +29,7 @@ mod propagation;
 mod sinks;
 /// Parents of spans, and what goes along with outgoing calls.
 mod traces;
+/// What goes wrong in a request is told once, in every signal alike.
+mod troubles;
 /// Lines, spans and numbers of a long mixed run: sound, and of one mind.
 mod truth;

@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use observability::db;
-use observability::metrics::{Counter, Gauge, intern, own};
+use actix_web::test::{TestRequest, call_service, init_service};
+use actix_web::{App, HttpResponse, web};
+use observability::http::{Failure, Severity, observe};
+use observability::metrics::{Counter, DROPPED, Gauge, intern, own};
 use observability::testing::Capture;
+use observability::{client, db, volumes};
 
 use crate::program;
 
@@ -67,13 +71,27 @@ const ALLOWED: &str =
 #[actix_web::test]
 async fn promtool_objects_to_nothing_but_one_name_that_is_opentelemetrys() {
     let capture = Capture::start();
+    let failure = Failure { failure_type: "dependency", severity: Severity::Warning, cause: "timed out".into() };
+    let handler = move || std::future::ready(failure.clone().attach(HttpResponse::GatewayTimeout().finish()));
+    let app = init_service(App::new().wrap(observe()).route("/", web::get().to(handler))).await;
+    call_service(&app, TestRequest::get().uri("/").to_request()).await;
+    client::send("nobody", client::builder().build().unwrap().get("http://127.0.0.1:1/")).await.unwrap_err();
     db::observe("SELECT", "orders", async { sqlx::Result::Ok(()) }).await.unwrap();
     db::CONNECTION_COUNT.set(["idle"], 1.0);
+    db::CONNECTION_MAX.set([], 1.0);
+    db::CONNECTION_WAIT_TIME.record([], 0.1);
     db::UP.set([], 1.0);
+    DROPPED.zero(["lines", "stdout"]);
+    volumes::watch("here", Path::new("."));
+    let report = capture.report();
+    // Two are set when a process starts, which this one has not.
+    for metric in own().iter().filter(|metric| !["build_info", "memory_limit_bytes"].contains(&metric.name())) {
+        assert!(report.contains(&format!("\n# TYPE {} ", metric.name())), "{} is not in {report}", metric.name());
+    }
     let Some(promtool) = program::tool("promtool") else { return };
     let mut command = Command::new(promtool);
     let mut promtool = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    promtool.stdin.take().unwrap().write_all(capture.report().as_bytes()).unwrap();
+    promtool.stdin.take().unwrap().write_all(report.as_bytes()).unwrap();
     let said = String::from_utf8(promtool.wait_with_output().unwrap().stderr).unwrap();
     assert_eq!(said.lines().collect::<Vec<_>>(), [ALLOWED]);
 }
@@ -81,8 +99,7 @@ async fn promtool_objects_to_nothing_but_one_name_that_is_opentelemetrys() {
 #[actix_web::test]
 async fn a_worker_that_is_kept_busy_shows_as_late() {
     let capture = Capture::with("info", 1.0, &[]);
-    let app = actix_web::App::new().wrap(observability::http::observe());
-    let _worker = actix_web::test::init_service(app).await;
+    let _worker = init_service(App::new().wrap(observe())).await;
     std::thread::sleep(std::time::Duration::from_millis(400));
     let report = capture.report();
     let lag = report.lines().find_map(|line| line.strip_prefix("runtime_lag_seconds ")).expect(&report);

@@ -8,16 +8,24 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Held;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 
-use crate::collector::{Collector, hex};
+use crate::collector::{Collector, hex, wait_until};
 use crate::program::{self, Program};
 
 /// What a request may carry, and telemetry never repeats.
 const SECRETS: [&str; 3] = ["s3cret-token", "hunter2", "jane@example.com"];
 
+/// Lines that are written inside of requests.
+const INSIDE: [&str; 4] = ["asked", "cut", "slow", "panicked"];
+
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema: Value = serde_json::from_str(include_str!("../../line.schema.json")).unwrap();
     jsonschema::validator_for(&schema).unwrap()
 });
+
+/// Whether this request's client is gone before the end of the answer.
+fn leaves(number: usize) -> bool {
+    number % 50 == 49
+}
 
 /// So many requests of all kinds, from so many clients at once.
 fn load(port: u16, clients: usize, each: usize) {
@@ -26,11 +34,14 @@ fn load(port: u16, clients: usize, each: usize) {
     let parent = Arc::new(AtomicUsize::new(1));
     let ask = |who: usize, number: usize| {
         let (path, method) = match number % 10 {
+            1 => ("/bad".to_owned(), "GET"),
+            2 => ("/broken".to_owned(), "GET"),
             3 => ("/busy".to_owned(), "POST"),
             5 => ("/failed".to_owned(), "GET"),
             6 => ("/nowhere/at/all".to_owned(), "BREW"),
             7 => ("/panic".to_owned(), "GET"),
             8 => ("/slow".to_owned(), "GET"),
+            9 if leaves(number) => ("/endless".to_owned(), "GET"),
             9 => ("/ok/x/y".to_owned(), "HEAD"),
             _ => (format!("/ok/{who}/{number}"), "GET"),
         };
@@ -52,9 +63,13 @@ fn load(port: u16, clients: usize, each: usize) {
     };
     runtime.block_on(futures_util::future::join_all((0..clients).map(|who| async move {
         for number in 0..each {
-            let answer = ask(who, number).await.unwrap();
-            if number % 50 == 49 {
-                // Gone before the end of the answer, perhaps.
+            let answer = match ask(who, number).await {
+                Ok(answer) => answer,
+                // What breaks off may do so before its head has left.
+                Err(_) if number % 10 == 2 => continue,
+                Err(error) => panic!("{error}"),
+            };
+            if leaves(number) {
                 drop(answer);
             } else {
                 let _ = answer.bytes().await;
@@ -72,7 +87,13 @@ fn by_kind(closing: &[&Value]) -> BTreeMap<String, (u64, f64)> {
     let mut kinds: BTreeMap<String, (u64, f64)> = BTreeMap::new();
     for line in closing {
         let (method, route) = (text(line, "http.request.method"), text(line, "http.route"));
-        let kind = format!("{method} {route} {}", line["http.response.status_code"]);
+        let status = line["http.response.status_code"].as_u64().unwrap();
+        let error_type = match text(line, "failure_type") {
+            "" if status == 499 => "cancelled".to_owned(),
+            "" if status >= 500 => status.to_string(),
+            failure_type => failure_type.to_owned(),
+        };
+        let kind = format!("{method} {route} {status} {error_type}");
         let kind = kinds.entry(kind).or_default();
         kind.0 += 1;
         kind.1 += line["duration_ms"].as_f64().unwrap() / 1000.0;
@@ -91,7 +112,7 @@ fn observed(report: &str) -> BTreeMap<String, (u64, f64)> {
             from.split_once('"').unwrap().0.to_owned()
         };
         let kind =
-            format!("{} {} {}", label("http_request_method"), label("http_route"), label("http_response_status_code"));
+            ["http_request_method", "http_route", "http_response_status_code", "error_type"].map(label).join(" ");
         let kind = kinds.entry(kind).or_default();
         if series.starts_with("count") {
             kind.0 += value.parse::<u64>().unwrap();
@@ -99,7 +120,15 @@ fn observed(report: &str) -> BTreeMap<String, (u64, f64)> {
             kind.1 += value.parse::<f64>().unwrap();
         }
     }
+    // Known since its head was answered, and not observed: it ended otherwise.
+    kinds.retain(|kind, (count, _)| *count > 0 && !kind.contains(" /metrics "));
     kinds
+}
+
+/// Requests that are being answered.
+fn active(report: &str) -> f64 {
+    let gauges = report.lines().filter(|line| line.starts_with("http_server_active_requests{"));
+    gauges.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
 }
 
 fn attribute(span: &Span, key: &str) -> String {
@@ -118,7 +147,11 @@ fn after_twenty_thousand_mixed_requests_every_line_is_sound_and_lines_spans_and_
         let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint()), ("OTEL_TRACES_SAMPLER_ARG", ratio)];
         let mut mixed = Program::run(Command::new(program::example("mixed")), &settings);
         load(mixed.port, 8, each);
-        let report = mixed.get("/metrics");
+        let mut report = String::new();
+        wait_until("all but the question itself have ended", || {
+            report = mixed.get("/metrics");
+            active(&report) <= 1.0
+        });
         mixed.terminate();
         assert!(mixed.ended().success());
         let lines = mixed.rest();
@@ -128,7 +161,14 @@ fn after_twenty_thousand_mixed_requests_every_line_is_sound_and_lines_spans_and_
         let closing = |line: &&Value| text(line, "target") == "observability::http" && line["http.route"] != "/metrics";
         let closing: Vec<_> = lines.iter().filter(closing).collect();
         assert_eq!(closing.len(), 8 * each);
-        check_numbers(&by_kind(&closing), &observed(&report));
+        let kinds = by_kind(&closing);
+        let count = |kind: &str| kinds.get(kind).map_or(0, |(count, _)| *count);
+        let every = |nth: usize| u64::try_from(8 * each / nth).unwrap();
+        assert_eq!(count("GET /endless 499 cancelled"), every(50), "{kinds:?}");
+        assert_eq!(count("GET /broken 500 500"), every(10), "{kinds:?}");
+        assert_eq!(count("GET /bad 502 502"), every(10), "{kinds:?}");
+        assert_eq!(count("GET /panic 500 panic"), every(10), "{kinds:?}");
+        check_numbers(&kinds, &observed(&report));
         let spans = collector.spans();
         check_spans(&closing, &spans);
         if ratio == "1" {
@@ -154,11 +194,13 @@ fn check_lines(lines: &[Value]) {
             let (client, number) = (line["client"].as_u64().unwrap(), line["number"].as_u64().unwrap());
             assert!(last.insert(client, number).is_none_or(|before| before < number), "out of order: {line}");
         }
-        let inside =
-            ["asked", "cut", "slow", "panicked"].contains(&text(line, "message")) || line["target"] == "third::party";
+        let inside = INSIDE.contains(&text(line, "message")) || line["target"] == "third::party";
         assert!(!inside || !text(line, "trace_id").is_empty(), "{line}");
     }
     assert!(lines.iter().any(|line| line["target"] == "third::party"));
+    for message in INSIDE {
+        assert!(lines.iter().any(|line| line["message"] == message), "no line says {message}");
+    }
 }
 
 fn check_numbers(lines: &BTreeMap<String, (u64, f64)>, observed: &BTreeMap<String, (u64, f64)>) {
