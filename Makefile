@@ -62,9 +62,9 @@ chaos-check: ## two minutes of it: fixed seeds, and a broken relay that must be 
 
 .PHONY: bench bench-check
 bench: ## what telemetry costs, beside bare actix-web and the crates people usually take
-	@cd bench && cargo build --release
+	@cd bench && cargo build --release --package bare --package ours && cargo build --profile popular --package popular
 	@taskset --cpu-list 1 $(STACK) with-postgres -- \
-	  cargo run --release --quiet --manifest-path bench/Cargo.toml --package runner -- run --rounds $(ROUNDS)
+	  cargo run --release --quiet --manifest-path bench/Cargo.toml --package runner --features paired -- run --rounds $(ROUNDS)
 
 bench-check: ## fail when a request has become dearer, in instructions
 	@cd bench && cargo build --release --package bare --package ours --package runner
@@ -99,7 +99,8 @@ nightly-schemathesis: ## hold the live service against its description, long
 nightly-telemetry: ## latency with each backend stuck, and a collector that is away for thirty seconds
 	@cargo test --release --package observability -- --ignored --nocapture --test-threads=1
 
-nightly-fuzz: ## what headers may bring, 200,000 times each
+nightly-fuzz: ## what headers may bring: two minutes of libFuzzer each, and 200,000 random ones
+	@observability/fuzz/run.sh 120
 	@PROPTEST_CASES=200000 cargo test --package observability --lib propagation
 
 nightly-chaos: ## ten minutes of storm, the same bad days with Alertmanager alone, and a burst against the release build

@@ -140,7 +140,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
         fn any_values_give_one_valid_line_of_bounded_length(
@@ -156,6 +156,18 @@ mod tests {
         fn what_is_escaped_reads_back_as_it_was(text in any::<String>()) {
             let read: Value = serde_json::from_slice(&line(&[("text".into(), text.clone())])).unwrap();
             prop_assert_eq!(read["text"].as_str().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn bytes_and_surrogates_that_are_no_text_are_written_as_text() {
+        use std::os::unix::ffi::OsStrExt as _;
+        // A lone surrogate, as some file systems and JavaScript programs have it.
+        let bytes = b"a\xed\xa0\x80\xff";
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(bytes));
+        for text in [format!("{path:?}"), path.display().to_string(), String::from_utf8_lossy(bytes).into_owned()] {
+            let read: Value = serde_json::from_slice(&line(&[("text".into(), text.clone())])).unwrap();
+            assert_eq!(read["text"].as_str(), Some(text.as_str()));
         }
     }
 

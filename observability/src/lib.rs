@@ -34,7 +34,44 @@
 //! `examples/hello.rs` adds a metric, a context field and an outgoing call. `line.schema.json` is the
 //! schema of a line.
 //!
-//! **On a bad day** no request waits for telemetry, and memory stays bounded: 8 MiB of encoded spans,
+//! # What a program does
+//!
+//! | to | use |
+//! | --- | --- |
+//! | put a field on every later line of a request, and on its span | [`context::put`]`("order_id", id)` |
+//! | declare a metric, and count | `static CREATED: `[`Counter`](metrics::Counter)`<0> = …`, given to [`init`]; `CREATED.increment([])` |
+//! | serve `/metrics` | [`Telemetry::report`], then [`Report::render`](metrics::Report::render) |
+//! | call another service, with the trace | [`client::send`] |
+//! | query a database | [`db::observe`], [`db::acquire`] |
+//! | say why a request failed | [`http::Failure::attach`] on the answer; the client reads a [`http::Problem`] |
+//! | spawn | [`spawn`], [`spawn_local`], [`spawn_blocking`]: the bare ones lose the request |
+//! | work in the background, as a trace of its own | [`job`](job()) |
+//! | change the log filter or the sampling while it runs | [`logs::set_filter`], [`traces::set_ratio`] |
+//! | test what is logged, counted and traced | [`testing::Capture`] |
+//!
+//! [`Settings`] are read from the environment by the program's own clap: `RUST_LOG`, `LOG_FORMAT`,
+//! `LOG_DIR`, `LOG_MAX_BYTES`, `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER_ARG`,
+//! `DEPLOYMENT_ENVIRONMENT`, `OTEL_RESOURCE_ATTRIBUTES`, `MEMORY_LIMIT`. The exporter also obeys
+//! `OTEL_EXPORTER_OTLP_HEADERS`.
+//!
+//! A request leaves one line when it ends:
+//!
+//! ```json
+//! {"timestamp":"2026-11-20T15:49:44.744123Z","level":"INFO","message":"POST /v1/orders → 201","service":"orders","version":"0.1.0","env":"local","target":"observability::http","request_id":"8060f58b","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","http.request.method":"POST","http.route":"/v1/orders","http.response.status_code":201,"duration_ms":3.214,"order_id":"o-42"}
+//! ```
+//!
+//! # What to know
+//!
+//! - Fields of spans do not stand in lines; only what was [`context::put`] does, sampled or not.
+//! - Spans below a request's own are made for sampled requests only. So `.instrument(info_span!(…))` on
+//!   a bare spawn loses the request where it is not sampled; the spawns above do not.
+//! - `tracing_opentelemetry`'s `OpenTelemetrySpanExt` does nothing here: the current position in the
+//!   trace is [`context::traceparent`], the headers of a call are [`context::propagation_headers`].
+//! - A span's explicit `parent:` works on the thread that works on the request.
+//!
+//! # On a bad day
+//!
+//! No request waits for telemetry, and memory stays bounded: 8 MiB of encoded spans,
 //! 8 MiB of lines in buffers, 8 MiB on their way to standard output. Spans wait for a collector that
 //! restarts, 35 s each; a log file that was deleted is opened anew. What is lost is counted in
 //! `telemetry_dropped_total{signal,reason}`, and told in a line (`telemetry was lost`), at most once a

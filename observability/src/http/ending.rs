@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
 
 use super::identify::identify;
-use super::worker::{Kind, OTHER_METHOD, Worker, method_index, method_word};
+use super::worker::{Kind, Worker, is_other, method_index, method_word};
 use super::{APP_ERRORS, Failure, Severity};
 use crate::context::{self, Request};
 use crate::{line, subscriber, traces};
@@ -74,7 +74,7 @@ impl Ending {
             request: identify(call.headers(), worker.core.as_deref()),
             worker,
             method,
-            other_method: (method_word(method) == OTHER_METHOD).then(|| call.method().clone()),
+            other_method: is_other(method).then(|| call.method().clone()),
             secure: call.app_config().secure(),
             target: call.uri().path_and_query().cloned(),
             started,
@@ -138,9 +138,14 @@ impl Ending {
         }
         if let (Some(core), Some(template)) = (&self.worker.core, &kind.template) {
             let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            let failure_type = trouble.and_then(|trouble| trouble.failure_type).map(|kind| ("failure_type", kind));
-            let cause = trouble.map(|trouble| ("cause", trouble.cause.as_str()));
-            line::close(core, template, &self.request, microseconds, [failure_type, cause].into_iter().flatten());
+            let close = |more: &[(&str, &str)]| line::close(core, template, &self.request, microseconds, more);
+            match trouble {
+                None => close(&[]),
+                Some(Trouble { failure_type: Some(failure_type), cause, .. }) => {
+                    close(&[("failure_type", failure_type), ("cause", cause)]);
+                }
+                Some(Trouble { cause, .. }) => close(&[("cause", cause)]),
+            }
         }
         if self.request.sampled {
             self.send_span(kind, took);
@@ -148,6 +153,8 @@ impl Ending {
         subscriber::release(&self.request);
     }
 
+    // Not inlined, so that a profile can name it.
+    #[inline(never)]
     fn send_span(&self, kind: &Kind, took: Duration) {
         let trouble = self.trouble.as_deref();
         let mut span = traces::root(&self.request, SpanKind::Server, kind.span_name.into(), took);

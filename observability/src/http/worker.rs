@@ -22,7 +22,7 @@ use crate::subscriber;
 /// The methods that are label values; a client can send any word, which is the last.
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", OTHER_METHOD];
-pub(super) const OTHER_METHOD: &str = "_OTHER";
+const OTHER_METHOD: &str = "_OTHER";
 
 /// Kinds kept. Routes, statuses and failure types are few; this is against a program that makes them up.
 const MAX_KINDS: usize = 1024;
@@ -134,6 +134,10 @@ impl Worker {
 
 pub(super) fn method_word(method: usize) -> &'static str {
     METHODS.get(method).copied().unwrap_or(OTHER_METHOD)
+}
+
+pub(super) fn is_other(method: usize) -> bool {
+    method == METHODS.len() - 1
 }
 
 pub(super) fn method_index(method: &Method) -> usize {

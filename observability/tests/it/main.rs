@@ -27,6 +27,8 @@ mod program;
 mod propagation;
 /// A full disk, a file that is gone, a standard output that nobody reads.
 mod sinks;
+/// Lines for a person at a terminal.
+mod terminal;
 /// Parents of spans, and what goes along with outgoing calls.
 mod traces;
 /// What goes wrong in a request is told once, in every signal alike.
