@@ -3,9 +3,6 @@
 use actix_web::{App, HttpResponse, HttpServer, web};
 use sqlx::PgPool;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 async fn ping(id: web::Path<u64>) -> String {
     format!("pong {id}")
 }

@@ -5,9 +5,6 @@ use clap::Parser;
 use observability::{Service, Settings, db, http};
 use sqlx::PgPool;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 struct Config {
     #[command(flatten)]

@@ -8,9 +8,6 @@ use sqlx::PgPool;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 async fn ping(id: web::Path<u64>) -> String {
     tracing::info!("request");
     format!("pong {id}")

@@ -2,29 +2,29 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     line: String,
     body: Vec<u8>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self { stream: BufReader::new(stream), line: String::new(), body: Vec::new() })
     }
 
-    fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
         Ok(self.stream.get_mut().write_all(request)?)
     }
 
-    fn read(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn read(&mut self) -> anyhow::Result<()> {
         let mut length = 0;
         let mut first = true;
         loop {
@@ -48,7 +48,7 @@ impl Connection {
     }
 }
 
-fn request(path: &str) -> Vec<u8> {
+pub(crate) fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
 }
 
@@ -65,36 +65,4 @@ pub(crate) fn in_lockstep(address: SocketAddr, path: &str, connections: usize, r
         }
     }
     Ok(())
-}
-
-/// As many requests as go through in `time`; returns their latencies, sorted.
-pub(crate) fn for_a_while(
-    address: SocketAddr,
-    path: &str,
-    connections: usize,
-    time: Duration,
-) -> anyhow::Result<Vec<Duration>> {
-    let end = Instant::now() + time;
-    let threads: Vec<_> = (0..connections)
-        .map(|_| {
-            let request = request(path);
-            std::thread::spawn(move || -> anyhow::Result<Vec<Duration>> {
-                let mut connection = Connection::open(address)?;
-                let mut latencies = Vec::new();
-                while Instant::now() < end {
-                    let asked = Instant::now();
-                    connection.ask(&request)?;
-                    connection.read()?;
-                    latencies.push(asked.elapsed());
-                }
-                Ok(latencies)
-            })
-        })
-        .collect();
-    let mut all = Vec::new();
-    for thread in threads {
-        all.extend(thread.join().map_err(|_| anyhow::anyhow!("a connection's thread panicked"))??);
-    }
-    all.sort_unstable();
-    Ok(all)
 }

@@ -5,8 +5,14 @@ mod callgrind;
 mod check;
 mod collector;
 mod load;
+#[cfg(feature = "paired")]
 mod orders;
+#[cfg(feature = "paired")]
 mod paired;
+#[cfg(feature = "paired")]
+mod pressure;
+#[cfg(feature = "paired")]
+mod process;
 mod profile;
 mod server;
 
@@ -27,6 +33,7 @@ enum Verb {
         raise: bool,
     },
     /// Run the servers in turn, print the table, write results.json
+    #[cfg(feature = "paired")]
     Run {
         /// Rounds; each gives every server one turn
         #[arg(long, default_value_t = 7)]
@@ -43,6 +50,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Check { raise } => check::run(raise),
+        #[cfg(feature = "paired")]
         Verb::Run { rounds, seconds, database_url } => paired::run(rounds, seconds, database_url.as_deref()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, process};
+use std::{fs, process::Command};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::callgrind::PATH;
 use crate::check::{self, Added};
 use crate::load;
 use crate::server::{Server, Subject};
-use crate::{collector, orders};
+use crate::{collector, orders, pressure, process};
 
 const CONNECTIONS: usize = 32;
 const SUBJECTS: [Subject; 7] = [
@@ -65,7 +65,7 @@ struct Results {
 
 pub(crate) fn run(rounds: usize, seconds: u64, database: Option<&str>) -> anyhow::Result<()> {
     // The load belongs on the other core.
-    process::Command::new("taskset").args(["-p", "-c", "1", &process::id().to_string()]).output()?;
+    Command::new("taskset").args(["-p", "-c", "1", &std::process::id().to_string()]).output()?;
     let collector = collector::start()?;
     let before = fs::read_to_string("/proc/loadavg")?.trim().to_owned();
     let rows = rows(rounds, seconds, &collector, database)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(rounds: usize, seconds: u64, database: Option<&str>) -> anyhow
 }
 
 fn say(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = process::Command::new(program).args(arguments).output().context("a program")?;
+    let output = Command::new(program).args(arguments).output().context("a program")?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
@@ -111,10 +111,10 @@ fn paths(database: Option<&str>) -> anyhow::Result<Vec<&'static str>> {
 fn turn(subject: Subject, path: &str, collector: &str, time: Duration) -> anyhow::Result<Turn> {
     let server = Server::start(subject, collector, &[])?;
     load::in_lockstep(server.address, path, CONNECTIONS, 3_200)?;
-    let (user, system) = server.cpu()?;
-    let latencies = load::for_a_while(server.address, path, CONNECTIONS, time)?;
-    let after = server.cpu()?;
-    let resident_mib = server.resident()?;
+    let (user, system) = process::cpu(server.pid)?;
+    let latencies = pressure::for_a_while(server.address, path, CONNECTIONS, time)?;
+    let after = process::cpu(server.pid)?;
+    let resident_mib = process::resident(server.pid)?;
     server.stop()?;
     let requests = latencies.len() as f64;
     let at = |share: f64| latencies[((requests - 1.0) * share) as usize].as_secs_f64() * 1e6;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 /// Parts of what telemetry costs, and the functions that make them up.
 const PARTS: [(&str, &[&str]); 5] = [
@@ -48,15 +48,18 @@ impl Profile {
         Ok(Self { total: total.context("callgrind wrote no total")? / requests, functions })
     }
 
-    /// The parts, and what is left of `added`.
-    pub(crate) fn parts(&self, added: u64) -> Vec<(&'static str, u64)> {
+    /// The parts, and what is left of `added`. A part that was renamed, or inlined, would silently count as nothing.
+    pub(crate) fn parts(&self, added: u64, sampled: bool) -> anyhow::Result<Vec<(&'static str, u64)>> {
         let cost = |names: &[&str]| -> u64 {
             let within = |function: &&String| names.iter().any(|name| function.contains(name));
             self.functions.keys().filter(within).map(|function| self.functions[function]).sum()
         };
         let mut parts: Vec<_> = PARTS.iter().map(|(part, names)| (*part, cost(names))).collect();
+        for (part, cost) in &parts {
+            ensure!(*cost > 0 || !sampled, "callgrind saw no function of the part `{part}`: correct PARTS");
+        }
         let named: u64 = parts.iter().map(|(_, cost)| cost).sum();
         parts.push(("rest", added.saturating_sub(named)));
-        parts
+        Ok(parts)
     }
 }

@@ -1,6 +1,6 @@
 //! One of the servers under test, as a child process on core 0.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,12 +24,19 @@ impl Subject {
         Self { program: "ours", sampled }
     }
 
+    #[cfg(feature = "paired")]
     pub(crate) const fn popular(sampled: u8) -> Self {
         Self { program: "popular", sampled }
     }
 
     pub(crate) fn name(self) -> String {
         if self == Self::BARE { self.program.into() } else { format!("{} {} %", self.program, self.sampled) }
+    }
+
+    /// Beside this program, but for the peers, which have a profile of their own.
+    fn path(self) -> anyhow::Result<PathBuf> {
+        let folder = std::env::current_exe()?.parent().context("a folder")?.to_owned();
+        Ok(if self.program == "popular" { folder.join("../popular") } else { folder }.join(self.program))
     }
 }
 
@@ -43,7 +50,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it behind `wrapper`, for example valgrind, and waits until it listens.
     pub(crate) fn start(subject: Subject, collector: &str, wrapper: &[String]) -> anyhow::Result<Self> {
-        let program = programs()?.join(subject.program);
+        let program = subject.path()?;
         let mut words = vec!["taskset".to_owned(), "-c".to_owned(), "0".to_owned()];
         words.extend(wrapper.iter().cloned());
         words.push(program.display().to_string());
@@ -67,23 +74,6 @@ impl Server {
         Ok(Self { child, address, pid })
     }
 
-    /// User and system time so far, in seconds.
-    pub(crate) fn cpu(&self) -> anyhow::Result<(f64, f64)> {
-        const TICKS: f64 = 100.0;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-        let read = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("a time");
-        Ok((read(11)? / TICKS, read(12)? / TICKS))
-    }
-
-    /// Resident memory, in MiB.
-    pub(crate) fn resident(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kibibytes / 1024.0)
-    }
-
     /// Asks it to end, and waits.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").arg(self.pid.to_string()).status()?;
@@ -97,9 +87,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The servers are built beside this program.
-fn programs() -> anyhow::Result<PathBuf> {
-    Ok(std::env::current_exe()?.parent().context("a folder")?.to_owned())
 }

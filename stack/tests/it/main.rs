@@ -8,6 +8,8 @@
 
 // One request, found in every signal, and from each signal in the next.
 mod acceptance;
+// What the benchmarks build is what ships.
+mod bench;
 // The chat player answers as Slack does, and fails as chats fail.
 mod chat;
 // Rules, tests, routes, runbooks and code name the same things.
