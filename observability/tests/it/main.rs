@@ -23,6 +23,8 @@ mod process;
 mod program;
 /// W3C trace context, in and out.
 mod propagation;
+/// The end, under load and on a bad day.
+mod shutdown;
 /// A full disk, a file that is gone, a standard output that nobody reads.
 mod sinks;
 /// Parents of spans, and what goes along with outgoing calls.
