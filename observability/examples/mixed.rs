@@ -9,8 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
 use observability::http::{Failure, Problem, Severity};
+use observability::metrics::{Histogram, Metric};
 use observability::{Service, Settings, context, db, http};
 use tracing::{Instrument as _, info, info_span};
+
+static STEP_DURATION: Histogram<0> = Histogram::new("step_duration_seconds", "What a step takes.", [], &[0.1, 1.0]);
+static METRICS: &[&dyn Metric] = &[&STEP_DURATION];
 
 #[derive(Parser)]
 struct Config {
@@ -79,10 +83,16 @@ async fn endless() -> HttpResponse {
     HttpResponse::Ok().streaming(chunks)
 }
 
+/// Observes a million times.
+async fn million() -> &'static str {
+    (0..1_000_000).for_each(|_| STEP_DURATION.record([], 0.2));
+    "done"
+}
+
 fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let service = Service { name: "mixed", version: env!("CARGO_PKG_VERSION"), revision: "unknown" };
-    let telemetry = observability::init(service, &config.telemetry, &[])?;
+    let telemetry = observability::init(service, &config.telemetry, METRICS)?;
     let report = telemetry.report();
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(move || {
@@ -97,6 +107,7 @@ fn main() -> anyhow::Result<()> {
                 .route("/bad", web::get().to(bad))
                 .route("/broken", web::get().to(broken))
                 .route("/endless", web::get().to(endless))
+                .route("/million", web::get().to(million))
                 .route("/metrics", web::get().to(move || std::future::ready(report.render())))
         })
         .workers(1)

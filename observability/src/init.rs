@@ -51,6 +51,9 @@ pub enum InitError {
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` is no usable address.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
     Exporter(String),
+    /// The system starts no more threads.
+    #[error("a thread of telemetry cannot be started")]
+    Thread(#[source] io::Error),
     /// Two metrics that cannot stand beside each other.
     #[error("a metric is declared wrongly: {0}")]
     Metric(String),
@@ -92,6 +95,7 @@ pub fn init(service: Service, settings: &Settings, declared: &[&'static dyn Metr
     let service = service.deployed_as(settings.resource_attributes.as_deref().unwrap_or_default());
     let (recorder, report) = Report::build(declared).map_err(|error| InitError::Metric(error.to_string()))?;
     ::metrics::set_global_recorder(recorder).map_err(|_| InitError::Twice)?;
+    report.keep_up().map_err(InitError::Thread)?;
     metrics::introduce(service.version, service.revision, memory_limit(settings.memory_limit));
 
     let filter = logs::parse(&settings.log_filter).map_err(InitError::Filter)?;

@@ -7,8 +7,8 @@ use serde_json::Value;
 /// Longest line, in bytes. Collectors and log stores refuse or split longer ones.
 pub(crate) const MAX_LINE: usize = 16 * 1024;
 /// Longest single value. What is cut ends in [`CUT`].
-const MAX_VALUE: usize = 8 * 1024;
-const CUT: &str = "…[cut]";
+pub(crate) const MAX_VALUE: usize = 8 * 1024;
+pub(crate) const CUT: &str = "…[cut]";
 /// Room kept for the end of a line that had to be cut.
 const TAIL: usize = 64;
 

@@ -71,9 +71,11 @@
 //!
 //! # On a bad day
 //!
-//! No request waits for telemetry, and memory stays bounded: 8 MiB of encoded spans,
-//! 8 MiB of lines in buffers, 8 MiB on their way to standard output. Spans wait for a collector that
-//! restarts, 35 s each; a log file that was deleted is opened anew. What is lost is counted in
+//! No request waits for telemetry, and memory stays bounded: 4,096 spans that have just
+//! ended, 8 MiB of encoded ones, whose texts are cut at 8 KiB each like those of lines; 8 MiB of lines in
+//! buffers, 12 MiB on their way to standard output; the observations of 5 s, of 16 bytes each. Spans wait for
+//! a collector that restarts for 35 s, and 25 s for an answer of one that is slow; a log file that was deleted
+//! is opened anew. What is lost is counted in
 //! `telemetry_dropped_total{signal,reason}`, and told in a line (`telemetry was lost`), at most once a
 //! minute and as the last of all. Ending takes 3 s for spans and 2 s for lines, at most.
 //!

@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::field::{FieldSet, Value};
+use tracing::metadata::Kind;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata};
+use tracing_core::callsite::{Callsite, Identifier};
+
 use crate::metrics::DROPPED;
 
 /// The shortest time between two reports.
@@ -25,6 +31,8 @@ pub(crate) static LINES_BUFFER: Loss = Loss::new("lines", "buffer_full");
 pub(crate) static LINES_STDOUT: Loss = Loss::new("lines", "stdout");
 /// The log file cannot be written.
 pub(crate) static LINES_FILE: Loss = Loss::new("lines", "file");
+/// Written when the writer had taken all that it will: the process ends.
+pub(crate) static LINES_SHUTDOWN: Loss = Loss::new("lines", "shutdown");
 /// More spans than may wait for the collector.
 pub(crate) static SPANS_QUEUE: Loss = Loss::new("spans", "queue_full");
 /// The collector refused spans, or did not take them in time.
@@ -32,7 +40,8 @@ pub(crate) static SPANS_EXPORT: Loss = Loss::new("spans", "export");
 /// The process ended before the collector had all spans.
 pub(crate) static SPANS_SHUTDOWN: Loss = Loss::new("spans", "shutdown");
 
-static ALL: [&Loss; 6] = [&LINES_BUFFER, &LINES_STDOUT, &LINES_FILE, &SPANS_QUEUE, &SPANS_EXPORT, &SPANS_SHUTDOWN];
+static ALL: [&Loss; 7] =
+    [&LINES_BUFFER, &LINES_STDOUT, &LINES_FILE, &LINES_SHUTDOWN, &SPANS_QUEUE, &SPANS_EXPORT, &SPANS_SHUTDOWN];
 
 impl Loss {
     const fn new(signal: &'static str, reason: &'static str) -> Self {
@@ -52,13 +61,38 @@ impl Loss {
         self.count(lost);
     }
 
+    /// Writes a line of what has not been told. Dispatched past the log filter: whoever wants few lines still
+    /// wants to know that some of them are missing.
     fn tell(&self) {
         let lost = self.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let cause = std::mem::take(&mut *self.cause.lock().unwrap_or_else(PoisonError::into_inner));
-            let (signal, reason) = (self.signal, self.reason);
-            tracing::warn!(failure_type = "telemetry", signal, reason, lost, cause, "telemetry was lost");
+            let values: [&dyn Value; 6] =
+                [&"telemetry was lost", &"telemetry", &self.signal, &self.reason, &lost, &cause];
+            Event::dispatch(&TOLD, &TOLD.fields().value_set_all(&values.map(Some)));
         }
+    }
+}
+
+struct Telling;
+
+static TOLD: Metadata<'static> = Metadata::new(
+    "loss",
+    module_path!(),
+    Level::WARN,
+    None,
+    None,
+    None,
+    FieldSet::new(&["message", "failure_type", "signal", "reason", "lost", "cause"], Identifier(&Telling)),
+    Kind::EVENT,
+);
+
+impl Callsite for Telling {
+    // No filter is asked.
+    fn set_interest(&self, _: Interest) {}
+
+    fn metadata(&self) -> &Metadata<'_> {
+        &TOLD
     }
 }
 
@@ -74,11 +108,17 @@ pub(crate) fn introduce() {
 pub(crate) struct Reporter(Option<Instant>);
 
 impl Reporter {
-    pub(crate) fn tell(&mut self) {
-        let due = self.0.is_none_or(|last| last.elapsed() >= QUIET);
-        if due && ALL.iter().any(|loss| loss.untold.load(Ordering::Relaxed) > 0) {
-            self.0 = Some(Instant::now());
-            tell_now();
+    pub(crate) fn tell(&mut self, now: Instant) {
+        self.tell_of(&ALL, now);
+    }
+
+    fn tell_of(&mut self, losses: &[&Loss], now: Instant) {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= QUIET);
+        if due && losses.iter().any(|loss| loss.untold.load(Ordering::Relaxed) > 0) {
+            self.0 = Some(now);
+            for loss in losses {
+                loss.tell();
+            }
         }
     }
 }
@@ -87,5 +127,37 @@ impl Reporter {
 pub(crate) fn tell_now() {
     for loss in ALL {
         loss.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Capture;
+
+    #[test]
+    fn losses_are_told_at_most_once_a_minute_and_whatever_the_log_filter_says() {
+        let capture = Capture::with("off", 1.0, &[]);
+        let loss = Loss::new("lines", "test");
+        let (mut reporter, began) = (Reporter::default(), Instant::now());
+        let mut told_after = |seconds: u64| {
+            reporter.tell_of(&[&loss], began + Duration::from_secs(seconds));
+            capture.lines().iter().map(|line| line["lost"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(told_after(0), [0; 0]);
+        loss.count(1);
+        assert_eq!(told_after(1), [1]);
+        loss.count(2);
+        assert_eq!(told_after(2), [1]);
+        loss.count_with(3, &"full");
+        assert_eq!(told_after(60), [1]);
+        assert_eq!(told_after(61), [1, 5]);
+        assert_eq!(told_after(200), [1, 5]);
+        loss.count(4);
+        assert_eq!(told_after(200), [1, 5, 4]);
+        let line = &capture.lines()[1];
+        let seen = ["level", "target", "message", "failure_type", "signal", "reason", "cause"].map(|key| &line[key]);
+        let expected = ["WARN", "observability::losses", "telemetry was lost", "telemetry", "lines", "test", "full"];
+        assert_eq!(seen, expected);
     }
 }

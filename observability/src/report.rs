@@ -2,7 +2,8 @@
 //! scraped every second, one for the rest.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{io, thread};
 
 use metrics::{
     Counter as CounterHandle, Gauge as GaugeHandle, Histogram as HistogramHandle, Key, KeyName, Metadata, Recorder,
@@ -12,6 +13,9 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::metrics::{Metric, OWN, UNIX_TIME};
 use crate::{lag, volumes};
+
+/// Until then, each observation of a histogram is kept: 16 bytes.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Everything recorded so far, as Prometheus text. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +51,20 @@ impl Report {
         Ok((recorder, report))
     }
 
+    /// Sums up what was observed, on a thread of its own, whether or not anybody scrapes. All other threads may
+    /// be stuck in what they write to.
+    pub(crate) fn keep_up(&self) -> io::Result<()> {
+        let rest = self.rest.clone();
+        let run = move || {
+            loop {
+                thread::sleep(UPKEEP);
+                rest.run_upkeep();
+            }
+        };
+        thread::Builder::new().name("metrics-upkeep".into()).spawn(run)?;
+        Ok(())
+    }
+
     /// Everything but what [`Self::render_fast`] gives.
     #[must_use]
     pub fn render(&self) -> String {
@@ -55,8 +73,6 @@ impl Report {
             volumes::record();
             lag::record();
         });
-        // Without upkeep the histograms' buffers grow from one scrape to the next.
-        self.rest.run_upkeep();
         self.rest.render()
     }
 

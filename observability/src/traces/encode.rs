@@ -9,6 +9,8 @@ use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::json::{CUT, MAX_VALUE};
+
 /// What a span takes as a rule, so that the buffer grows once.
 const USUAL: usize = 512;
 /// Bytes that stand for the length of a message that is not written yet: up to 256 MiB.
@@ -118,9 +120,9 @@ fn attributes(out: &mut Vec<u8>, field: u64, attributes: &[KeyValue]) {
 }
 
 /// One of several: what is there is written though it is 0, or empty.
-fn any_value(out: &mut Vec<u8>, value: &Value) {
+pub(super) fn any_value(out: &mut Vec<u8>, value: &Value) {
     match value {
-        Value::String(value) => bytes(out, 1, value.as_str().as_bytes()),
+        Value::String(value) => bounded(out, 1, value.as_str()),
         Value::Bool(value) => {
             varint(out, 2 << 3 | VARINT);
             varint(out, (*value).into());
@@ -136,9 +138,9 @@ fn any_value(out: &mut Vec<u8>, value: &Value) {
             Array::F64(values) => each(out, values),
             Array::String(values) => each(out, values),
             // Whatever the SDK may learn to hold.
-            other => message(out, 1, |out| bytes(out, 1, other.to_string().as_bytes())),
+            other => message(out, 1, |out| bounded(out, 1, &other.to_string())),
         }),
-        other => bytes(out, 1, other.to_string().as_bytes()),
+        other => bounded(out, 1, &other.to_string()),
     }
 }
 
@@ -168,7 +170,17 @@ fn message(out: &mut Vec<u8>, field: u64, write: impl FnOnce(&mut Vec<u8>)) {
 /// Text that is left out when it is empty, as proto3 does.
 fn text(out: &mut Vec<u8>, field: u64, text: &str) {
     if !text.is_empty() {
+        bounded(out, field, text);
+    }
+}
+
+/// Text that is cut where a line would cut it.
+fn bounded(out: &mut Vec<u8>, field: u64, text: &str) {
+    if text.len() <= MAX_VALUE {
         bytes(out, field, text.as_bytes());
+    } else {
+        let kept = text.get(..text.floor_char_boundary(MAX_VALUE - CUT.len())).unwrap_or_default();
+        bytes(out, field, [kept, CUT].concat().as_bytes());
     }
 }
 

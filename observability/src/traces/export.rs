@@ -33,12 +33,18 @@ pub(crate) struct Exporter {
 
 #[derive(Debug, Default)]
 struct Ended {
-    spans: Mutex<(Vec<SpanData>, Stopping)>,
+    queue: Mutex<Queue>,
     /// A batch is full, or the process ends.
     wake: Notify,
 }
 
-type Stopping = bool;
+#[derive(Debug, Default)]
+struct Queue {
+    spans: Vec<SpanData>,
+    stopping: bool,
+    /// Nobody takes spans from here any more.
+    stopped: bool,
+}
 
 impl Exporter {
     /// Starts the thread that sends to this URL.
@@ -64,14 +70,14 @@ impl Exporter {
 
     /// Takes an ended span, or counts it as lost when too many wait.
     pub(super) fn take(&self, span: SpanData) {
-        let mut ended = self.ended.lock();
-        if ended.0.len() >= MAX_ENDED {
-            SPANS_QUEUE.count(1);
+        let mut queue = self.ended.lock();
+        if queue.stopped || queue.spans.len() >= MAX_ENDED {
+            if queue.stopped { &SPANS_SHUTDOWN } else { &SPANS_QUEUE }.count(1);
             return;
         }
-        ended.0.push(span);
-        let full = ended.0.len() == BATCH;
-        drop(ended);
+        queue.spans.push(span);
+        let full = queue.spans.len() == BATCH;
+        drop(queue);
         if full {
             self.ended.wake.notify_one();
         }
@@ -79,11 +85,16 @@ impl Exporter {
 
     /// Sends what waits, and stops. What cannot be sent within three seconds is counted as lost.
     pub(super) fn shut_down(&self) {
-        self.ended.lock().1 = true;
+        self.ended.lock().stopping = true;
         self.outbox.hurry();
         self.ended.wake.notify_one();
         let _ = self.done.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SHUTDOWN);
-        let left = std::mem::take(&mut self.ended.lock().0).len() + self.outbox.give_up();
+        let left = {
+            let mut queue = self.ended.lock();
+            queue.stopped = true;
+            std::mem::take(&mut queue.spans).len()
+        };
+        let left = left + self.outbox.give_up();
         if left > 0 {
             SPANS_SHUTDOWN.count(left);
         }
@@ -91,25 +102,66 @@ impl Exporter {
 }
 
 impl Ended {
-    fn lock(&self) -> MutexGuard<'_, (Vec<SpanData>, Stopping)> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Encodes spans into the outbox, until the process ends.
     async fn encode(&self, template: &Template, outbox: &Outbox) {
+        let mut spans = Vec::new();
         loop {
             let _ = timeout(INTERVAL, self.wake.notified()).await;
-            let (spans, stopping) = {
-                let mut ended = self.lock();
-                (std::mem::take(&mut ended.0), ended.1)
+            let stopping = {
+                let mut queue = self.lock();
+                // Their memory goes round.
+                std::mem::swap(&mut queue.spans, &mut spans);
+                queue.stopping
             };
-            if !spans.is_empty() {
-                outbox.put(template.fill(&spans), spans.len());
+            for piece in spans.chunks(BATCH) {
+                outbox.put(template.fill(piece), piece.len());
             }
+            spans.clear();
+            spans.shrink_to(2 * BATCH);
             if stopping {
                 outbox.close();
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::SpanKind;
+
+    use super::super::{new_trace_id, root};
+    use super::*;
+    use crate::context::Request;
+    use crate::testing::Capture;
+
+    fn span() -> SpanData {
+        root(&Request::new(new_trace_id(), None, None, true), SpanKind::Internal, "late".into(), Duration::ZERO)
+    }
+
+    #[test]
+    fn a_span_that_ends_after_the_end_is_counted() {
+        let capture = Capture::start();
+        let exporter = Exporter::start("http://127.0.0.1:1/v1/traces", &Resource::builder_empty().build()).unwrap();
+        exporter.shut_down();
+        exporter.take(span());
+        let report = capture.report();
+        assert!(report.contains("telemetry_dropped_total{signal=\"spans\",reason=\"shutdown\"} 1\n"), "{report}");
+    }
+
+    #[test]
+    fn many_spans_that_ended_at_once_are_sent_in_pieces() {
+        let template = Template::new("http://collector:4318/v1/traces", &Resource::builder_empty().build()).unwrap();
+        let (ended, outbox) = (Ended::default(), Outbox::default());
+        *ended.lock() = Queue { spans: vec![span(); 600], stopping: true, stopped: false };
+        ended.wake.notify_one();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(ended.encode(&template, &outbox));
+        let pieces: Vec<_> = std::iter::from_fn(|| runtime.block_on(outbox.next())).map(|batch| batch.spans).collect();
+        assert_eq!(pieces, [256, 256, 88]);
     }
 }

@@ -73,11 +73,13 @@ mod tests {
     use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
     use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
     use proptest::prelude::*;
     use prost::Message as _;
 
     use super::*;
+    use crate::json::{CUT, MAX_VALUE};
 
     fn resource() -> Resource {
         Resource::builder_empty().with_attributes([KeyValue::new("service.name", "orders")]).build()
@@ -195,12 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_cut_where_a_line_would_cut_it() {
+        let value = |text: String| {
+            let mut out = Vec::new();
+            encode::any_value(&mut out, &text.into());
+            let held = AnyValue::decode(out.as_slice()).unwrap().value;
+            let Some(any_value::Value::StringValue(text)) = held else { panic!("{held:?}") };
+            text
+        };
+        assert_eq!(value("ü".repeat(MAX_VALUE / 2)), "ü".repeat(MAX_VALUE / 2));
+        let cut = value("ü".repeat(MAX_VALUE));
+        assert!((MAX_VALUE - 1..=MAX_VALUE).contains(&cut.len()), "{}", cut.len());
+        assert_eq!(cut.trim_start_matches('ü'), CUT);
+    }
+
+    #[test]
     fn what_is_sent_goes_where_it_was_told_as_protobuf() {
         let request = Template::new("http://collector:4318/v1/traces", &resource()).unwrap().fill(&[]);
-        assert_eq!(
-            (request.method().as_str(), request.uri().to_string()),
-            ("POST", "http://collector:4318/v1/traces".into())
-        );
+        assert_eq!(request.method().as_str(), "POST");
+        assert_eq!(request.uri().to_string(), "http://collector:4318/v1/traces");
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");
     }
 }

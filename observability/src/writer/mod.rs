@@ -2,7 +2,7 @@
 //! them into the log file and passes them on to standard output. A request never waits for either; what
 //! does not fit is dropped and counted.
 //!
-//! Memory is bounded: 8 MiB of lines in buffers (whose own growth may double that), 8 MiB on their way
+//! Memory is bounded: 8 MiB of lines in buffers (whose own growth may double that), 12 MiB on their way
 //! to standard output.
 
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ use anstream::{AutoStream, ColorChoice};
 mod file;
 mod stdout;
 
-use crate::losses::{self, LINES_BUFFER, LINES_FILE, Loss, Reporter};
+use crate::losses::{self, LINES_BUFFER, LINES_FILE, LINES_SHUTDOWN, Loss, Reporter};
 use crate::settings::{LogFormat, Settings};
 use file::LogFile;
 use stdout::Stdout;
@@ -90,6 +90,8 @@ pub(crate) struct Lines {
     colour: bool,
     buffers: Mutex<Vec<Arc<Mutex<Buffer>>>>,
     waiting: AtomicUsize,
+    /// The process ends: the writer has taken all that it will.
+    closed: AtomicBool,
     woken: AtomicBool,
     wake: Sender<Wake>,
 }
@@ -101,20 +103,35 @@ enum Wake {
 }
 
 impl Lines {
-    fn append(&self, line: &[u8], urgent: bool, which: impl FnOnce(&mut Buffer) -> &mut Vec<u8>) {
+    fn new(json: bool, text: bool, wake: Sender<Wake>) -> Self {
+        Self {
+            json,
+            text,
+            colour: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            buffers: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            wake,
+        }
+    }
+
+    fn append(&self, line: &[u8], urgent: bool, which: impl Fn(&mut Buffer) -> &mut Vec<u8>) {
         thread_local!(static OWN: RefCell<Option<Arc<Mutex<Buffer>>>> = const { RefCell::new(None) });
         if self.waiting.fetch_add(line.len(), Ordering::Relaxed) + line.len() > MAX_WAITING {
             self.waiting.fetch_sub(line.len(), Ordering::Relaxed);
-            LINES_BUFFER.count(1);
+            if self.closed.load(Ordering::Relaxed) { &LINES_SHUTDOWN } else { &LINES_BUFFER }.count(1);
             return;
         }
-        let length = OWN.with_borrow_mut(|own| {
-            let buffer = own.get_or_insert_with(|| self.register());
+        let add = |buffer: &Mutex<Buffer>| {
             let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
             let bytes = which(&mut buffer);
             bytes.extend_from_slice(line);
             bytes.len()
-        });
+        };
+        let length = OWN.try_with(|own| add(own.borrow_mut().get_or_insert_with(|| self.register())));
+        // The thread ends, and what it held is gone already.
+        let length = length.unwrap_or_else(|_| add(&self.register()));
         if (urgent || length >= SWAP_AT) && !self.woken.swap(true, Ordering::AcqRel) {
             let _ = self.wake.send(Wake::Write);
         }
@@ -124,6 +141,12 @@ impl Lines {
         let buffer = Arc::new(Mutex::new(Buffer::default()));
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&buffer));
         buffer
+    }
+
+    /// From now on, lines count as lost: as if all room were taken.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.waiting.fetch_add(MAX_WAITING, Ordering::Relaxed);
     }
 
     /// Takes what all threads have, and forgets the buffers of threads that have ended.
@@ -174,15 +197,7 @@ impl Writer {
         let (wake, woken) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let text = settings.log_format == LogFormat::Text;
-        let lines = Arc::new(Lines {
-            json: !text || file.is_some(),
-            text,
-            colour: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-            buffers: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            woken: AtomicBool::new(false),
-            wake,
-        });
+        let lines = Arc::new(Lines::new(!text || file.is_some(), text, wake));
         let mut sinks = Sinks { text, file, stdout };
         let shared = Arc::clone(&lines);
         std::thread::Builder::new().name("log-writer".into()).spawn(move || {
@@ -231,12 +246,13 @@ fn run(lines: &Lines, sinks: &mut Sinks, woken: &Receiver<Wake>) {
         if stop {
             break;
         }
-        reporter.tell();
+        reporter.tell(Instant::now());
     }
     // The last line says what was lost, so all others come first.
     let deadline = Instant::now() + STDOUT_SHUTDOWN;
     sinks.stdout.drain(deadline);
     losses::tell_now();
+    lines.close();
     lines.take(&mut taken, |taken| sinks.write(taken));
     sinks.stdout.drain(deadline);
 }
@@ -284,4 +300,53 @@ fn stopped(lines: &[u8], rest: &[u8], error: io::Error) -> Undelivered {
     let taken = lines.get(..lines.len() - rest.len()).unwrap_or_default();
     let torn = taken.iter().rev().take_while(|byte| **byte != b'\n').count();
     Undelivered { lines: count_lines(rest), torn: u64::try_from(torn).unwrap_or_default(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Capture;
+
+    fn append(lines: &Lines, line: &[u8]) {
+        lines.append(line, false, |buffer| &mut buffer.json);
+    }
+
+    fn taken(lines: &Lines) -> Vec<u8> {
+        let mut all = Vec::new();
+        lines.take(&mut Buffer::default(), |taken| all.append(&mut taken.json));
+        all
+    }
+
+    #[test]
+    fn a_line_that_comes_after_the_last_was_taken_is_counted() {
+        let capture = Capture::start();
+        let lines = Lines::new(true, false, mpsc::channel().0);
+        append(&lines, b"1\n");
+        lines.close();
+        append(&lines, b"2\n");
+        assert_eq!(taken(&lines), b"1\n");
+        assert!(capture.report().contains("telemetry_dropped_total{signal=\"lines\",reason=\"shutdown\"} 1\n"));
+    }
+
+    #[test]
+    fn a_thread_may_write_a_line_while_it_lets_go_of_what_is_its_own() {
+        struct Last(Arc<Lines>);
+
+        impl Drop for Last {
+            fn drop(&mut self) {
+                append(&self.0, b"last\n");
+            }
+        }
+
+        thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+        let lines = Arc::new(Lines::new(true, false, mpsc::channel().0));
+        let of_thread = Arc::clone(&lines);
+        let thread = std::thread::spawn(move || {
+            // Made before the buffer, so let go of after it.
+            LAST.set(Some(Last(Arc::clone(&of_thread))));
+            append(&of_thread, b"first\n");
+        });
+        thread.join().unwrap();
+        assert_eq!(taken(&lines), b"first\nlast\n");
+    }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
@@ -15,6 +17,8 @@ use prost::Message as _;
 pub(crate) enum Behaviour {
     Accept,
     Answer(u16),
+    /// Takes the request, but not the first of its spans.
+    Reject,
     /// Takes the request, and never answers.
     Swallow,
     Slow(Duration),
@@ -71,9 +75,12 @@ impl Collector {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Behaves like this from the next request on.
+    /// Behaves like this from the next request on. Closes connections that it has not answered, as a restart does.
     pub(crate) fn behave(&mut self, behaviour: Behaviour) {
-        self.seen.lock().unwrap().behaviour = behaviour;
+        let mut seen = self.seen.lock().unwrap();
+        seen.behaviour = behaviour;
+        seen.held.clear();
+        drop(seen);
         if behaviour == Behaviour::Stop {
             let _ = TcpStream::connect(("127.0.0.1", self.port));
             self.listener.take().unwrap().join().unwrap();
@@ -88,6 +95,11 @@ impl Collector {
 
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.seen.lock().unwrap().spans.clone()
+    }
+
+    /// How many spans it has of this name.
+    pub(crate) fn named(&self, name: &str) -> usize {
+        self.seen.lock().unwrap().spans.iter().filter(|span| span.name == name).count()
     }
 
     /// The resource of each request it took, as text.
@@ -119,7 +131,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Seen>) -> Option<()> {
         seen.behaviour
     };
     let status = match behaviour {
-        Behaviour::Accept => 200,
+        Behaviour::Accept | Behaviour::Reject => 200,
         Behaviour::Answer(status) => status,
         Behaviour::Slow(pause) => {
             std::thread::sleep(pause);
@@ -131,16 +143,24 @@ fn serve(stream: &TcpStream, seen: &Mutex<Seen>) -> Option<()> {
         }
         Behaviour::Stop => return None,
     };
+    let rejected = usize::from(behaviour == Behaviour::Reject);
     if status == 200 {
         let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
         let mut seen = seen.lock().unwrap();
         for resource_spans in request.resource_spans {
             seen.resources.push(format!("{:?}", resource_spans.resource));
-            seen.spans.extend(resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans));
+            let spans = resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            seen.spans.extend(spans.skip(rejected));
         }
     }
+    let partial =
+        (rejected > 0).then(|| ExportTracePartialSuccess { rejected_spans: 1, error_message: "too old".into() });
+    let body = ExportTraceServiceResponse { partial_success: partial }.encode_to_vec();
     let mut stream = stream;
-    write!(stream, "HTTP/1.1 {status} Status\r\ncontent-length: 0\r\n\r\n").ok()
+    // Where a redirection would lead, there is another answer.
+    write!(stream, "HTTP/1.1 {status} Status\r\nlocation: /v1/traces\r\ncontent-length: {}\r\n\r\n", body.len())
+        .ok()?;
+    stream.write_all(&body).ok()
 }
 
 fn read(stream: &TcpStream) -> Option<Vec<u8>> {

@@ -25,6 +25,8 @@ mod process;
 mod program;
 /// W3C trace context, in and out.
 mod propagation;
+/// The end, under load and on a bad day.
+mod shutdown;
 /// A full disk, a file that is gone, a standard output that nobody reads.
 mod sinks;
 /// Lines for a person at a terminal.

@@ -10,7 +10,8 @@ use observability::metrics::{Counter, DROPPED, Gauge, intern, own};
 use observability::testing::Capture;
 use observability::{client, db, volumes};
 
-use crate::program;
+use crate::collector::wait_until;
+use crate::program::{self, Program};
 
 static SEEN: Counter<1> = Counter::new("seen_total", "Things seen.", ["kind"]);
 static HERE: Gauge<0> = Gauge::new("here", "Whether it is here.", []).fast();
@@ -104,4 +105,20 @@ async fn a_worker_that_is_kept_busy_shows_as_late() {
     let report = capture.report();
     let lag = report.lines().find_map(|line| line.strip_prefix("runtime_lag_seconds ")).expect(&report);
     assert!(lag.parse::<f64>().unwrap() > 0.2, "{lag}");
+}
+
+#[test]
+fn what_was_observed_is_summed_up_though_nobody_scrapes() {
+    let mixed = Program::run(Command::new(program::example("mixed")), &[]);
+    let before = mixed.peak_memory();
+    for _ in 0..3 {
+        for _ in 0..3 {
+            mixed.get("/million");
+        }
+        let woken = mixed.wakes_of("metrics-upkeep");
+        wait_until("upkeep", || mixed.wakes_of("metrics-upkeep") > woken);
+    }
+    // 16 bytes each: 144 MiB of all, 48 of a third.
+    assert!(mixed.peak_memory() < before + 80, "from {before} to {} MiB", mixed.peak_memory());
+    assert!((mixed.metric("step_duration_seconds_count") - 9e6).abs() < f64::EPSILON);
 }

@@ -43,9 +43,31 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
+fn lines(child: &mut Child) -> Receiver<String> {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
+}
+
+/// A number of the system's, by what stands before it.
+fn number(file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    value.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// How much was lost of a signal, by what lines tell.
+pub(crate) fn lost(lines: &[Value], signal: &str, reason: &str) -> usize {
+    let told = lines.iter().filter(|line| line["message"] == "telemetry was lost");
+    let told = told.filter(|line| line["signal"] == signal && line["reason"] == reason);
+    told.map(|line| usize::try_from(line["lost"].as_u64().unwrap()).unwrap()).sum()
+}
+
 pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
+    read: Vec<Value>,
     pub(crate) port: u16,
 }
 
@@ -57,27 +79,38 @@ impl Program {
     /// Runs a command that becomes the program.
     pub(crate) fn run(command: Command, settings: &[(&str, &str)]) -> Self {
         let mut child = spawn(command, settings);
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut program = Self { child, lines, port: 0 };
+        let lines = lines(&mut child);
+        let mut program = Self { child, lines, read: Vec::new(), port: 0 };
         program.port = program.line("listening")["port"].as_u64().unwrap().try_into().unwrap();
         program
     }
 
     /// Runs it and reads no more than the first line.
     pub(crate) fn silent(settings: &[(&str, &str)]) -> Self {
-        let mut child = spawn(Command::new(path()), settings);
-        let mut line = Vec::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        while line.last() != Some(&b'\n') {
-            let mut byte = [0];
-            stdout.read_exact(&mut byte).unwrap();
-            line.extend(byte);
+        let child = spawn(Command::new(path()), settings);
+        let mut program = Self { child, lines: mpsc::channel().1, read: Vec::new(), port: 0 };
+        program.read_to("listening");
+        program.port = program.read[0]["port"].as_u64().unwrap().try_into().unwrap();
+        program
+    }
+
+    /// Reads what a silent program has written, up to this message and no further.
+    pub(crate) fn read_to(&mut self, message: &str) {
+        let stdout = self.child.stdout.as_mut().unwrap();
+        while self.read.last().is_none_or(|line| line["message"] != message) {
+            let mut line = Vec::new();
+            while line.last() != Some(&b'\n') {
+                let mut byte = [0];
+                stdout.read_exact(&mut byte).unwrap();
+                line.extend(byte);
+            }
+            self.read.push(serde_json::from_slice(&line).unwrap());
         }
-        let line: Value = serde_json::from_slice(&line).unwrap();
-        let port = line["port"].as_u64().unwrap().try_into().unwrap();
-        Self { child, lines: mpsc::channel().1, port }
+    }
+
+    /// Reads what a silent program has written, and goes on to.
+    pub(crate) fn listen(&mut self) {
+        self.lines = lines(&mut self.child);
     }
 
     pub(crate) fn close_stdout(&mut self) {
@@ -90,9 +123,16 @@ impl Program {
 
     /// The most memory it has had so far, in MiB.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
+        number(&format!("/proc/{}/status", self.id()), "VmHWM:") / 1024
+    }
+
+    /// How often a thread of this name has waited.
+    pub(crate) fn wakes_of(&self, thread: &str) -> u64 {
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().map(|entry| entry.unwrap().path());
+        let named = |folder: &PathBuf| std::fs::read_to_string(folder.join("comm")).unwrap().trim() == thread;
+        let folder = { threads }.find(named).unwrap();
+        number(folder.join("status").to_str().unwrap(), "voluntary_ctxt_switches:")
     }
 
     /// The next line with this message.
@@ -100,10 +140,23 @@ impl Program {
         loop {
             let line = self.lines.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("no `{message}`"));
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            self.read.push(line.clone());
             if line["message"] == message {
                 return line;
             }
         }
+    }
+
+    /// All lines of a program that has ended, those that were read before included.
+    pub(crate) fn all(&self) -> Vec<Value> {
+        [self.read.clone(), self.rest()].concat()
+    }
+
+    /// How many whole lines a silent program, which has ended, has written.
+    pub(crate) fn intact(&mut self) -> usize {
+        let mut unread = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut unread).unwrap();
+        self.read.len() + unread.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count()
     }
 
     /// All lines that have not been read, when the program has ended.
