@@ -1,5 +1,6 @@
 //! The whole stack as local processes: the native run, the drills, the end-to-end tests.
 
+mod alone;
 mod binaries;
 mod component;
 mod compose;
@@ -35,6 +36,7 @@ pub mod load;
 pub mod signals;
 pub mod timeline;
 
+pub use alone::{Alertmanager, Alone};
 pub use extras::missing;
 pub use handle::{
     ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, running_compose, start, start_compose,

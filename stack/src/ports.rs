@@ -188,7 +188,8 @@ impl Ports {
         Self::reserve(wanted.into_iter())
     }
 
-    fn reserve(wanted: impl Iterator<Item = (Role, u16)>) -> anyhow::Result<Self> {
+    /// The wanted ones as they are, and a free one for each that is 0.
+    pub(crate) fn reserve(wanted: impl Iterator<Item = (Role, u16)>) -> anyhow::Result<Self> {
         let mut ports = BTreeMap::new();
         let mut reserved = Vec::new();
         for (role, port) in wanted {

@@ -18,6 +18,10 @@ mod contract;
 mod dashboards;
 // Each drill passes on a fresh stack, within its target.
 mod drills;
+// What mutes what: the table, on the real Alertmanager, and complete.
+mod inhibit_rules;
+// What the relay is told of many alerts at once, and what around it.
+mod inhibition;
 // The native run, as a person uses it: up, down, doctor, and what goes wrong.
 mod native;
 // The README's commands, in its order.
@@ -31,6 +35,7 @@ mod supervision;
 // A command gets a database of its own.
 mod with_postgres;
 
+mod alerting;
 #[path = "../common/mod.rs"]
 mod common;
 mod machine;
