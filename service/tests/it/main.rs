@@ -18,6 +18,8 @@ mod faults;
 /// Random histories of many requests at a time, against a model.
 mod histories;
 /// Migrations that would hold everybody up are refused.
+mod locks;
+/// Migrations are applied once, by a role of their own, without waiting for locks.
 mod migrations;
 /// The same order sent again.
 mod once;
