@@ -31,6 +31,9 @@ use crate::{
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// One in so many requests that are answered at a time may wait for the payments provider.
+const PAYMENTS_SHARE: usize = 4;
+
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
 pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
     let settings = Settings::new(config)?;
@@ -42,7 +45,8 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
 
     metrics::start_at_zero();
     let database = Database::unknown();
-    let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry)?;
+    let places = config.concurrency_limit.get().div_ceil(PAYMENTS_SHARE);
+    let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry, places)?;
     let health = Health::new(database.clone());
     let faults = config.faults.then(|| Faults::none(database.clone()));
 
