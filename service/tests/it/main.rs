@@ -31,6 +31,8 @@ mod outage;
 mod pages;
 /// Paying, with a provider that misbehaves.
 mod payments;
+/// Every statement has an index.
+mod plans;
 /// Every way to provoke an error, and its answer.
 mod problems;
 /// Start and stop of the real program.
