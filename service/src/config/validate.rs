@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use super::{AuthMode, Config};
-use crate::{auth::Auth, payments::Payments};
+use crate::{
+    auth::{Auth, Renewal},
+    payments::Payments,
+};
 
 /// A setting that makes no sense, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +89,7 @@ impl Config {
                 }
                 Ok(Auth::secret(&secret, issuer, audience))
             }
-            (AuthMode::Jwks, None, Some(url)) => match Auth::jwks(url.clone(), issuer, audience) {
+            (AuthMode::Jwks, None, Some(url)) => match Auth::jwks(url.clone(), Renewal::default(), issuer, audience) {
                 Ok(auth) => Ok(auth),
                 Err(error) => invalid(format!("AUTH_JWKS_URL: no client for it can be made: {error}")),
             },

@@ -7,10 +7,12 @@
     reason = "a test that meets the unexpected should stop there"
 )]
 
-/// Who may ask, how often, how much, how slowly.
+/// Who may ask, how often, how much at a time.
 mod access;
 /// Probes, metrics and what can be changed at run time.
 mod admin;
+/// Clients that are slow, excessive, or many.
+mod clients;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
 /// Things broken on purpose.
