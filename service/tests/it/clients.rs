@@ -66,3 +66,29 @@ async fn a_head_that_cannot_be_read_is_refused_without_a_word(pool: PgPool) {
     let metrics = program.probe("/metrics").1;
     assert!(!metrics.contains("http_server_request_duration_seconds_count"), "{metrics}");
 }
+
+/// A whole request, then half of another one; and whether the first was answered within this time.
+fn hold(address: &str, patience: Duration) -> (TcpStream, bool) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.write_all(b"GET /problems HTTP/1.1\r\nhost: x\r\n\r\nGET /problems HTTP/1.1\r\n").unwrap();
+    let answered = stream.read(&mut [0; 512]).is_ok_and(|length| length > 0);
+    (stream, answered)
+}
+
+#[sqlx::test]
+async fn clients_that_keep_connections_leave_some_files_to_the_rest_of_the_service(pool: PgPool) {
+    let program = Program::serve(&url(&pool), &[("CONNECTION_LIMIT", "2")]);
+    let mut held = Vec::new();
+    let mut waiting = loop {
+        let (stream, answered) = hold(&program.public, Duration::from_millis(500));
+        if !answered {
+            break stream;
+        }
+        held.push(stream);
+        assert!(held.len() <= 2, "more connections are taken than may be");
+    };
+    drop(held);
+    waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(waiting.read(&mut [0; 512]).unwrap() > 0, "who waits is answered when others have gone");
+}

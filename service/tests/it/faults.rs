@@ -109,6 +109,11 @@ async fn a_fault_ends_by_itself_and_says_so(pool: PgPool) {
     assert_eq!(target.get().0, 200);
     assert_eq!(target.value("fault_active{fault=\"errors\"}"), "0");
     assert_eq!(target.fault(""), (true, "[]\n".into()));
+
+    target.begin("cpu --delay 1h --for 1s");
+    let asked = Instant::now();
+    assert_eq!(target.get().0, 200);
+    assert!(asked.elapsed() < SOON, "a thread that computes is free when the fault ends: {:?}", asked.elapsed());
 }
 
 #[sqlx::test]
