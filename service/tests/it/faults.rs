@@ -21,7 +21,7 @@ struct Target {
 impl Target {
     fn start(pool: PgPool) -> Self {
         let url = pool.connect_options().to_url_lossy().to_string();
-        let environment = [("FAULTS", "on"), ("REQUEST_TIMEOUT", "3s"), ("DATABASE_ACQUIRE_TIMEOUT", "500ms")];
+        let environment = [("FAULTS", "on"), ("REQUEST_TIMEOUT", "3s"), ("DATABASE_ACQUIRE_TIMEOUT", "1s")];
         let patience = [("PAYMENTS_TIMEOUT", "500ms"), ("DATABASE_MAX_CONNECTIONS", "5")];
         let program = Program::serve(&url, &[environment.as_slice(), &patience].concat());
         program.line("started");
