@@ -91,7 +91,7 @@ nightly-bare: ## the stack on a machine with nothing but Rust, cc, make and Pyth
 	@stack/bare.sh stack/results/bare.json
 
 nightly-service: ## throughput, latency and memory of the service, beside bare actix-web: MINUTES=30
-	@MINUTES=$(if $(filter command line,$(origin MINUTES)),$(MINUTES),30) $(STACK) with-postgres -- load/nightly.sh
+	@MINUTES=$(if $(filter command line,$(origin MINUTES)),$(MINUTES),30) $(STACK) with-postgres --durable -- load/nightly.sh
 
 nightly-schemathesis: ## hold the live service against its description, long
 	@$(STACK) with-postgres -- service/schemathesis.sh 300

@@ -2,21 +2,29 @@
 //! measured against by `load/nightly.sh`. Arguments: the database, then the address to listen on.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use serde_json::json;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
-type Row = (Uuid, String, i32, i64, String, String, chrono::DateTime<chrono::Utc>, chrono::DateTime<chrono::Utc>);
+#[derive(FromRow, Serialize)]
+struct Order {
+    id: Uuid,
+    item: String,
+    quantity: i32,
+    amount: i64,
+    currency: String,
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
 
 async fn order(id: web::Path<Uuid>, pool: web::Data<PgPool>) -> HttpResponse {
-    let query = sqlx::query_as::<_, Row>(
+    let query = sqlx::query_as::<_, Order>(
         "select id, item, quantity, amount, currency, status, created_at, updated_at from orders where id = $1",
     );
     match query.bind(*id).fetch_one(&**pool).await {
-        Ok((id, item, quantity, amount, currency, status, created_at, updated_at)) => HttpResponse::Ok().json(json!({
-            "id": id, "item": item, "quantity": quantity, "amount": amount, "currency": currency,
-            "status": status, "created_at": created_at, "updated_at": updated_at,
-        })),
+        Ok(order) => HttpResponse::Ok().json(order),
         Err(_) => HttpResponse::NotFound().finish(),
     }
 }

@@ -1,5 +1,5 @@
 //! Who asks: a bearer JWT, signed with a shared secret or with a key from a JWKS URL. The token itself
-//! is never logged; a wrong one gets 401, and no hint why.
+//! is never logged; a wrong one gets 401, and no hint why. What a user may do is not decided here.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -15,14 +15,31 @@ use observability::client;
 use reqwest::{Client, Url, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
-use crate::{error::ApiError, failure::FailureType};
+use crate::{
+    error::{ApiError, chain},
+    failure::FailureType,
+};
 
-/// Keys are asked for again after this time ...
-const FRESH: Duration = Duration::from_mins(5);
-/// ... and for a token with an unknown key, but not more often than this: anybody can send such tokens.
-const AT_MOST_EVERY: Duration = Duration::from_secs(10);
+/// How long one call for keys may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often keys are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal {
+    /// Those that are held for longer are renewed; the requests do not wait for that.
+    pub after: Duration,
+    /// For a token with an unknown key, they are asked for again, but not more often than this: anybody can send such
+    /// tokens.
+    pub pause: Duration,
+}
+
+impl Default for Renewal {
+    fn default() -> Self {
+        Self { after: Duration::from_mins(5), pause: Duration::from_secs(10) }
+    }
+}
 
 /// The user a request's token names.
 #[derive(Clone, Debug)]
@@ -41,7 +58,7 @@ struct Verifier {
 
 enum Keys {
     Secret(DecodingKey),
-    Url(Jwks),
+    Url(Arc<Jwks>),
 }
 
 impl std::fmt::Debug for Keys {
@@ -70,12 +87,14 @@ impl Auth {
     }
 
     /// Tokens signed with one of the keys found at `url`.
-    pub fn jwks(url: Url, issuer: Option<String>, audience: Option<String>) -> reqwest::Result<Self> {
+    pub fn jwks(url: Url, renewal: Renewal, issuer: Option<String>, audience: Option<String>) -> reqwest::Result<Self> {
         let mut builder = client::builder().redirect(Policy::none()).timeout(PATIENCE);
         if url.scheme() == "http" {
             builder = builder.no_proxy().tls_certs_only([]);
         }
-        let keys = Keys::Url(Jwks { url, client: builder.build()?, held: RwLock::default() });
+        let client = builder.build()?;
+        let jwks = Jwks { url, client, renewal, held: RwLock::default(), asking: Mutex::default() };
+        let keys = Keys::Url(Arc::new(jwks));
         Ok(Self(Some(Arc::new(Verifier { keys, issuer, audience }))))
     }
 
@@ -130,32 +149,75 @@ impl Verifier {
 struct Jwks {
     url: Url,
     client: Client,
-    held: RwLock<Option<(Instant, Arc<JwkSet>)>>,
+    renewal: Renewal,
+    held: RwLock<Held>,
+    /// Held by who asks.
+    asking: Mutex<()>,
+}
+
+/// What the one who has the keys has said.
+#[derive(Clone, Default)]
+struct Held {
+    keys: Option<Arc<JwkSet>>,
+    /// When it was asked last, whatever came of it.
+    asked: Option<Instant>,
+    /// Why it has never given any.
+    trouble: String,
+}
+
+impl Held {
+    fn find(&self, kid: &str) -> Option<Jwk> {
+        self.keys.as_ref()?.find(kid).cloned()
+    }
+
+    fn was_asked_within(&self, time: Duration) -> bool {
+        self.asked.is_some_and(|asked| asked.elapsed() < time)
+    }
 }
 
 impl Jwks {
-    async fn find(&self, kid: &str) -> Result<Jwk, ApiError> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let known = held.as_ref().and_then(|(_, set)| set.find(kid).cloned());
-        let age = held.as_ref().map(|(asked, _)| asked.elapsed());
-        let good_for = if known.is_some() { FRESH } else { AT_MOST_EVERY };
-        if age.is_some_and(|age| age < good_for) {
-            return known.ok_or(ApiError::Unauthorized);
+    async fn find(self: &Arc<Self>, kid: &str) -> Result<Jwk, ApiError> {
+        let held = self.held();
+        if let Some(key) = held.find(kid) {
+            if !held.was_asked_within(self.renewal.after) {
+                observability::spawn(Arc::clone(self).renew(self.renewal.after));
+            }
+            return Ok(key);
         }
-        let set = match self.fetch().await {
-            Ok(set) => Arc::new(set),
+        // In a task, which goes on for those who wait for the same when this request is cut off.
+        let _ = observability::spawn(Arc::clone(self).renew(self.renewal.pause)).await;
+        let held = self.held();
+        match held.keys {
+            Some(_) => held.find(kid).ok_or(ApiError::Unauthorized),
+            None => Err(ApiError::KeysMissing(held.trouble)),
+        }
+    }
+
+    /// Asks for the keys, unless somebody has within `time`; waits for who does so now.
+    async fn renew(self: Arc<Self>, time: Duration) {
+        let _turn = self.asking.lock().await;
+        if self.held().was_asked_within(time) {
+            return;
+        }
+        self.change(|held| held.asked = Some(Instant::now()));
+        match self.fetch().await {
+            Ok(keys) => self.change(|held| held.keys = Some(Arc::new(keys))),
+            // Without any, each request that needs one says so.
+            Err(error) if self.held().keys.is_none() => self.change(|held| held.trouble = chain(&error)),
             // The keys of before are better than none.
-            Err(error) => match held {
-                Some((_, set)) => {
-                    let failure_type = FailureType::Dependency.as_str();
-                    tracing::warn!(failure_type, cause = error.to_string(), "keys for tokens cannot be renewed");
-                    set
-                }
-                None => return Err(ApiError::KeysMissing(error)),
-            },
-        };
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&set)));
-        set.find(kid).cloned().ok_or(ApiError::Unauthorized)
+            Err(error) => {
+                let failure_type = FailureType::Dependency.as_str();
+                tracing::warn!(failure_type, cause = chain(&error), "keys for tokens cannot be renewed");
+            }
+        }
+    }
+
+    fn held(&self) -> Held {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Held)) {
+        change(&mut self.held.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     async fn fetch(&self) -> reqwest::Result<JwkSet> {

@@ -51,8 +51,9 @@ pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
             if *offline {
                 return Ok(());
             }
-            let options = config.connect_options()?;
-            let found = actix_web::rt::System::new().block_on(check::check(&options, config.migrate))?;
+            let roles = Roles::new(config)?;
+            let owner = config.migrate.then_some(&roles.owner);
+            let found = actix_web::rt::System::new().block_on(check::check(&config.connect_options()?, owner))?;
             print(&format!("{found}\n"))
         }
         Command::PaymentsStub => {

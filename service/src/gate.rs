@@ -16,7 +16,6 @@ use actix_web::{
     Error, HttpMessage as _, ResponseError as _,
     body::{EitherBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header::CONTENT_LENGTH,
     middleware::Next,
 };
 use futures_util::StreamExt as _;
@@ -97,20 +96,17 @@ impl Gate {
             Ok(place) => place,
             Err(error) => return Ok(request.into_response(error.error_response()).map_into_right_body()),
         };
-        let received = watch_body(&mut request);
+        let waiting = watch_body(&mut request);
         let answer = async {
             if let Some(faults) = faults {
-                // What a fault holds up, no slow client does.
-                let before = received.replace(true);
                 faults.meet(&request).await?;
-                received.set(before);
             }
             next.call(request).await
         };
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer.map(ServiceResponse::map_into_left_body),
-            Err(_) if received.get() => Err(ApiError::TimedOut.into()),
-            Err(_) => Err(ApiError::SlowClient.into()),
+            Err(_) if waiting.get() => Err(ApiError::SlowClient.into()),
+            Err(_) => Err(ApiError::TimedOut.into()),
         }
     }
 
@@ -129,10 +125,19 @@ impl Gate {
         }
         // The pages are for everybody.
         if request.path().starts_with("/v1/") {
-            let user = self.0.auth.user(request.headers()).await?;
+            let user = match self.0.auth.user(request.headers()).await {
+                // Who tries tokens out is counted too.
+                Err(ApiError::Unauthorized) => {
+                    self.count(request, None)?;
+                    return Err(ApiError::Unauthorized);
+                }
+                user => user?,
+            };
+            if let Some(user) = &user {
+                context::put("user_id", user.0.clone());
+            }
             self.count(request, user.as_ref())?;
             if let Some(user) = user {
-                context::put("user_id", user.0.clone());
                 request.extensions_mut().insert(user);
             }
         }
@@ -150,19 +155,19 @@ impl Gate {
     }
 }
 
-/// Whether the body has arrived, told while it is read: a client that sends it too slowly is not this
-/// service's slowness.
+/// Whether what answers the request waits for more of its body at the moment: a client that sends it too slowly is
+/// not this service's slowness. A body that nobody reads is nobody's.
 fn watch_body(request: &mut ServiceRequest) -> Rc<Cell<bool>> {
-    let has_body =
-        request.headers().get(CONTENT_LENGTH).map_or(request.chunked().unwrap_or(false), |length| length != "0");
-    let received = Rc::new(Cell::new(!has_body));
-    if has_body {
-        let told = Rc::clone(&received);
-        let body = request.take_payload().chain(futures_util::stream::poll_fn(move |_| {
-            told.set(true);
-            std::task::Poll::Ready(None)
-        }));
+    let waiting = Rc::new(Cell::new(false));
+    let mut body = request.take_payload();
+    if !matches!(body, Payload::None) {
+        let told = Rc::clone(&waiting);
+        let body = futures_util::stream::poll_fn(move |context| {
+            let more = body.poll_next_unpin(context);
+            told.set(more.is_pending());
+            more
+        });
         request.set_payload(Payload::Stream { payload: Box::pin(body) });
     }
-    received
+    waiting
 }

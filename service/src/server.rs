@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     time::Duration,
 };
 
@@ -28,8 +28,15 @@ use crate::{
     payments::Payments,
 };
 
-/// How long a client may take to send the head of a request.
+/// How long a client may take to send the head of its first request. actix has no such limit for later ones: a client
+/// that sends half of its second head keeps its connection, up to `CONNECTION_LIMIT` of them, and a stop waits for it
+/// until `SHUTDOWN_TIMEOUT`. To end such connections is for the load balancer in front, which has seen whole requests
+/// before it sends them on; so is telling clients of a head that cannot be read, or took too long, more than 400, 431
+/// or 408 with no body: actix answers those before any middleware, so they are on no line and in no metric.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One in so many requests that are answered at a time may wait for the payments provider.
+const PAYMENTS_SHARE: usize = 4;
 
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight.
 pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
@@ -42,7 +49,8 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
 
     metrics::start_at_zero();
     let database = Database::unknown();
-    let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry)?;
+    let places = config.concurrency_limit.get().div_ceil(PAYMENTS_SHARE);
+    let payments = Payments::new(&config.payments_url, config.payments_timeout, config.payments_retry, places)?;
     let health = Health::new(database.clone());
     let faults = config.faults.then(|| Faults::none(database.clone()));
 
@@ -65,7 +73,12 @@ pub async fn serve(config: &Config, report: Report) -> anyhow::Result<()> {
         };
         let parts = Parts::new(database.clone(), payments.clone(), limits, config.auth()?, config.cors_origins.clone());
         let parts = parts.with_faults(faults).with_links(pages::links(config));
+        // Each worker counts by itself.
+        let workers =
+            std::thread::available_parallelism().map_or(2, NonZeroUsize::get).min(config.connection_limit.get());
         HttpServer::new(move || app(parts.clone()))
+            .workers(workers)
+            .max_connections(config.connection_limit.get() / workers)
             // For a client that sends its head slowly; the body has REQUEST_TIMEOUT.
             .client_request_timeout(HEAD_TIMEOUT)
             .shutdown_signal(stop_signal(health.clone(), config.drain_delay)?)

@@ -71,9 +71,16 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation,
     let mut filed = Vec::new();
     if let Some(path) = matches.get_one::<PathBuf>("config_file") {
         filed = file(path, &command)?;
-        // What stands in an outer layer stays; the rest goes in as if it were flags.
+        // What stands in an outer layer stays, also when it says there what the file says in another file, or the
+        // reverse; the rest goes in as if it were flags.
+        let is_outer = |id: &str| {
+            let source =
+                command.get_arguments().any(|argument| argument.get_id() == id).then(|| matches.value_source(id));
+            matches!(source.flatten(), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
         filed.retain(|(id, _, _)| {
-            !matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+            let twin = id.strip_suffix("_file").map_or_else(|| format!("{id}_file"), str::to_owned);
+            !is_outer(id) && !is_outer(&twin)
         });
         let flags = filed.iter().map(|(_, flag, value)| format!("--{flag}={value}").into());
         let first = arguments.len().min(1);
@@ -123,10 +130,10 @@ fn unquoted(value: &str) -> &str {
 fn setting(argument: &Arg, matches: &ArgMatches, is_filed: impl Fn(&str) -> bool) -> Option<Setting> {
     let id = argument.get_id().as_str();
     let variable = variable(argument)?.to_owned();
-    let raw = matches.try_get_raw(id).ok().flatten().and_then(|mut values| values.next());
+    let raw = matches.try_get_raw(id).ok().flatten();
     let value = match raw {
         Some(_) if argument.is_hide_env_values_set() => "********".to_owned(),
-        Some(value) => value.to_string_lossy().into_owned(),
+        Some(values) => values.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","),
         None => String::new(),
     };
     let origin = match matches.value_source(id) {

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use reqwest::Url;
 use secrecy::SecretString;
 
-use parse::{duration, web_address};
+use parse::{duration, origin, web_address};
 
 pub use command::{Command, RunTimeSetting};
 pub use load::{Invocation, Setting, load};
@@ -84,8 +84,12 @@ pub struct Config {
     /// Requests that are answered at a time; more get 503.
     #[arg(long, env = "CONCURRENCY_LIMIT", default_value = "256")]
     pub concurrency_limit: NonZeroUsize,
-    /// Origins of browser pages that may use the API, by comma.
-    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
+    /// Connections that clients may have open; more wait until one is closed. Keep it well below the number of
+    /// files that this process may open.
+    #[arg(long, env = "CONNECTION_LIMIT", default_value = "768")]
+    pub connection_limit: NonZeroUsize,
+    /// Origins of browser pages that may use the API, such as `https://shop.example`, by comma.
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<String>,
     /// Longest time a request may take.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "5s", value_parser = duration)]

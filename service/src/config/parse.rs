@@ -20,3 +20,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Err(error) => Err(format!("{error}; write it as 500ms or 2s")),
     }
 }
+
+/// An origin as browsers send it, for nothing else is ever equal to it: lower case, no usual port, no path.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let origin = web_address(text)?.origin().ascii_serialization();
+    if origin == text { Ok(origin) } else { Err(format!("a browser would send {origin}: write that")) }
+}

@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use super::{AuthMode, Config};
-use crate::{auth::Auth, payments::Payments};
+use crate::{
+    auth::{Auth, Renewal},
+    payments::Payments,
+};
 
 /// A setting that makes no sense, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,7 @@ impl Config {
         if self.body_limit == 0 {
             return invalid("BODY_LIMIT is 0, so no order could be sent: leave it out or raise it");
         }
+        self.agree_on_the_environment()?;
         if self.faults && self.is_production() {
             return invalid("FAULTS is on in a DEPLOYMENT_ENVIRONMENT that is production: set FAULTS to off");
         }
@@ -63,6 +67,22 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// Many name the environment in the attributes, where nothing here looks for it.
+    fn agree_on_the_environment(&self) -> Result<(), Invalid> {
+        let attributes = self.telemetry.resource_attributes.as_deref().unwrap_or_default();
+        let names = ["deployment.environment.name", "deployment.environment"];
+        let pairs = attributes.split(',').filter_map(|pair| pair.split_once('='));
+        let mut environments = pairs.filter(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim());
+        match environments.find(|environment| *environment != self.telemetry.environment) {
+            Some(environment) => invalid(format!(
+                "OTEL_RESOURCE_ATTRIBUTES says that this is {environment}, and DEPLOYMENT_ENVIRONMENT that it is {}: \
+                 say it in DEPLOYMENT_ENVIRONMENT",
+                self.telemetry.environment
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether this is where real customers are.
@@ -86,7 +106,7 @@ impl Config {
                 }
                 Ok(Auth::secret(&secret, issuer, audience))
             }
-            (AuthMode::Jwks, None, Some(url)) => match Auth::jwks(url.clone(), issuer, audience) {
+            (AuthMode::Jwks, None, Some(url)) => match Auth::jwks(url.clone(), Renewal::default(), issuer, audience) {
                 Ok(auth) => Ok(auth),
                 Err(error) => invalid(format!("AUTH_JWKS_URL: no client for it can be made: {error}")),
             },

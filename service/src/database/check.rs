@@ -13,12 +13,17 @@ use super::migrations::migrator;
 const OLDEST: i32 = 15;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One line about the database; an error says what to do. `migrates`: what is missing is applied at start.
-pub async fn check(options: &PgConnectOptions, migrates: bool) -> anyhow::Result<String> {
+/// One line about the database; an error says what to do. `owner`: what is missing is applied at start, as this role.
+pub async fn check(options: &PgConnectOptions, owner: Option<&PgConnectOptions>) -> anyhow::Result<String> {
+    let silent = "the database does not answer within 5 s: is it running, and does the network let this through?";
     let (version, applied) = timeout(PATIENCE, look(options))
         .await
-        .context("the database does not answer within 5 s: is it running, and does the network let this through?")?
+        .context(silent)?
         .context("the database cannot be used: correct DATABASE_URL, or the database")?;
+    if let Some(owner) = owner {
+        let used = timeout(PATIENCE, PgConnection::connect_with(owner)).await.context(silent)?;
+        used.context("the role for migrations cannot sign in: correct DATABASE_MIGRATE_URL, or the database")?;
+    }
     ensure!(version / 10_000 >= OLDEST, "the database is Postgres {}: use {OLDEST} or later", version / 10_000);
     let mut missing = 0;
     for migration in migrator().iter() {
@@ -32,7 +37,10 @@ pub async fn check(options: &PgConnectOptions, migrates: bool) -> anyhow::Result
         }
     }
     let unknown = applied.len() + missing - migrator().iter().count();
-    ensure!(missing == 0 || migrates, "the database lacks {missing} migrations: run `service migrate`, or set MIGRATE");
+    ensure!(
+        missing == 0 || owner.is_some(),
+        "the database lacks {missing} migrations: run `service migrate`, or set MIGRATE"
+    );
     let more = match (missing, unknown) {
         (0, 0) => "its schema is current".to_owned(),
         (0, _) => format!("its schema is ahead by {unknown} migrations, as after a rollback"),

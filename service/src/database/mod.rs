@@ -47,11 +47,13 @@ pub struct Settings {
 impl Settings {
     /// What the configuration says about the database.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        // A request that has timed out leaves its statement behind: the server ends that too.
+        // A request that has timed out leaves its statement behind: the server ends that too. Who waits for a lock
+        // gives up while there is time to say so, but not before Postgres looks for deadlocks, which is after 1 s.
         let limit = format!("{}ms", config.request_timeout.as_millis());
+        let for_lock = format!("{}ms", (config.request_timeout / 2).as_millis().max(1));
         let connect = config.connect_options()?.application_name(crate::SERVICE.name);
         Ok(Self {
-            connect: connect.options([("statement_timeout", &limit), ("lock_timeout", &limit)]),
+            connect: connect.options([("statement_timeout", &limit), ("lock_timeout", &for_lock)]),
             max_connections: config.database_max_connections,
             acquire_timeout: config.database_acquire_timeout,
         })

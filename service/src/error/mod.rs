@@ -39,10 +39,9 @@ impl ApiError {
     fn failure(&self) -> Option<Failure> {
         let failure_type = FailureType::named(self.problem().kind)?;
         let cause = match self {
-            Self::DatabaseDown(cause) => cause.clone(),
+            Self::DatabaseDown(cause) | Self::KeysMissing(cause) => cause.clone(),
             Self::DatabaseReadOnly(cause) | Self::PoolExhausted(cause) | Self::Internal(cause) => cause.to_string(),
             Self::Saturated(inside) => format!("{inside} requests are being answered"),
-            Self::KeysMissing(cause) => chain(cause),
             _ => self.to_string(),
         };
         Some(failure_type.with(cause))
@@ -57,7 +56,7 @@ impl ApiError {
 }
 
 /// An error of reqwest names its causes nowhere else.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -90,7 +90,7 @@ problems! {
     MethodNotAllowed(&'static str) = METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed":
         "Use one of the methods that the header `allow` names.";
 
-    /// The body did not arrive within the time a request may take.
+    /// The body did not arrive within the time a request may take. A head that takes too long gets 408 with no body.
     #[error("the body did not arrive in time")]
     SlowClient = REQUEST_TIMEOUT, "slow_client", "Body too slow":
         "Send the whole body at once. On a bad connection, try again: nothing was changed.";
@@ -130,7 +130,7 @@ problems! {
     TooMany(Duration) = TOO_MANY_REQUESTS, "too_many_requests", "Too many requests":
         "Wait the seconds that the header `retry-after` names, and spread requests out.";
 
-    /// Path and headers are larger than 16 KiB.
+    /// Path and headers are larger than 16 KiB. More than 96 headers get 431 with no body.
     #[error("the headers are larger than this service takes")]
     HeadTooLarge = REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "Headers too large":
         "Send fewer headers; cookies of other sites on the same domain are a common reason.";
@@ -147,7 +147,7 @@ problems! {
         "Report it with `request_id`, which leads to the cause. Whether anything was changed is not known: send an order \
          again only with its `Idempotency-Key`.";
 
-    /// The request took longer than `REQUEST_TIMEOUT`.
+    /// The request took longer than `REQUEST_TIMEOUT`, or waited half as long for others to be done with the same rows.
     #[error("the request took too long; try again in a moment")]
     TimedOut = SERVICE_UNAVAILABLE, "latency", "Took too long":
         "Try again after the seconds in `retry-after`. Whether anything was changed is not known: send an order again \
@@ -175,6 +175,6 @@ problems! {
 
     /// The keys that tokens are checked with cannot be had from whoever issues them.
     #[error("tokens cannot be checked at the moment; try again in a moment")]
-    KeysMissing(reqwest::Error) = SERVICE_UNAVAILABLE, "dependency", "Dependency down":
+    KeysMissing(String) = SERVICE_UNAVAILABLE, "dependency", "Dependency down":
         "Try again after the seconds in `retry-after`; nothing was changed.";
 }

@@ -11,10 +11,11 @@ use crate::error::ApiError;
 impl Faults {
     /// Lets a request meet what is meant for it.
     pub(crate) async fn meet(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        for (kind, delay) in self.for_request(request) {
+        for (kind, delay, end) in self.for_request(request) {
             match kind {
                 Kind::Latency => sleep(delay).await,
-                Kind::Cpu => compute(delay),
+                // Nothing interrupts it, not even the end of the fault.
+                Kind::Cpu => compute(end.min(Instant::now() + delay)),
                 Kind::SlowStatements => slow_statement(&self.database, delay).await?,
                 Kind::Hang => pending().await,
                 Kind::Panic => fall(),
@@ -25,7 +26,7 @@ impl Faults {
         Ok(())
     }
 
-    fn for_request(&self, request: &ServiceRequest) -> Vec<(Kind, Duration)> {
+    fn for_request(&self, request: &ServiceRequest) -> Vec<(Kind, Duration, Instant)> {
         let active = self.lock();
         if active.is_empty() {
             return Vec::new();
@@ -35,14 +36,13 @@ impl Faults {
             .iter()
             .filter(|fault| fault.how.route.is_none() || fault.how.route == pattern)
             .filter(|fault| fault.how.rate.is_none_or(|rate| fastrand::f64() < rate))
-            .map(|fault| (fault.kind, fault.delay))
+            .map(|fault| (fault.kind, fault.delay, fault.until))
             .collect()
     }
 }
 
 /// Keeps the thread busy, as a computation does that nobody moved elsewhere.
-fn compute(delay: Duration) {
-    let until = Instant::now() + delay;
+fn compute(until: Instant) {
     while Instant::now() < until {
         std::hint::spin_loop();
     }

@@ -1,4 +1,5 @@
-//! What an order is, and which values make sense in one.
+//! What an order is, and which values make sense in one. As an example, it belongs to nobody: whoever may use the API
+//! sees, pays and cancels all. A real service keeps the user's id with what is theirs, and asks for it in each query.
 
 mod payment;
 pub(crate) mod routes;

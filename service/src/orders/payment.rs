@@ -51,7 +51,7 @@ pub(super) async fn pay(database: &Database, payments: &Payments, id: Uuid) -> R
     };
     let Some(order) = database.run(claim).await? else { return Ok(None) };
     let charge = Charge { order_id: id, amount: order.amount, currency: order.currency.clone() };
-    Ok(Some(match payments.charge(attempt, &charge).await {
+    Ok(Some(match payments.charge_for_request(attempt, &charge).await {
         Err(error) => {
             ORDER_PAYMENTS.increment(["pending"]);
             Outcome::Pending(order, error)
@@ -92,11 +92,16 @@ pub async fn finish_pending(database: Database, payments: Payments) {
 /// Finishes what is due now; says how many payments it tried.
 pub async fn finish_due(database: &Database, payments: &Payments) -> Result<usize, ApiError> {
     let mut tried = 0;
-    while !payments.is_left_alone() {
-        let due = async |connection: &mut PgConnection| store::due(connection, AT_ONCE, payments.retry).await;
+    loop {
+        // No more than are let through: the others would be put off in vain.
+        let room = payments.room(AT_ONCE);
+        if room == 0 {
+            break;
+        }
+        let due = async |connection: &mut PgConnection| store::due(connection, room, payments.retry).await;
         let due = database.run(due).await?;
         tried += due.len();
-        let full = due.len() == AT_ONCE;
+        let full = due.len() == room;
         futures_util::future::join_all(due.into_iter().map(|pending| finish(database, payments, pending))).await;
         if !full {
             break;

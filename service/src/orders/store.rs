@@ -71,8 +71,15 @@ pub(super) async fn insert_once(
     Ok(Once::Repeated(Order { status: Status::Open, updated_at: order.created_at, ..order }))
 }
 
+/// Deletes a part of them: all, after a long outage, might take longer than a statement may. The age is asked for
+/// twice, as a key can be claimed anew in between.
 pub(super) async fn forget_expired_keys(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let query = query!("delete from idempotency_keys where created_at < now() - interval '24 hours'");
+    let query = query!(
+        "delete from idempotency_keys
+         where created_at < now() - interval '24 hours' and (owner, key) in (
+             select owner, key from idempotency_keys
+             where created_at < now() - interval '24 hours' order by created_at limit 1000)"
+    );
     db::observe("DELETE", "idempotency_keys", query.execute(connection)).await.map(drop)
 }
 

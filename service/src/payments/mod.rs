@@ -4,12 +4,12 @@
 mod breaker;
 pub mod stub;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use observability::client;
 use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 use uuid::Uuid;
 
 use crate::failure::FailureType;
@@ -42,6 +42,8 @@ pub(crate) enum Verdict {
 pub(crate) enum NoVerdict {
     #[error("the circuit breaker is open")]
     BreakerOpen,
+    #[error("as many requests as may are waiting for the provider")]
+    NoPlace,
     #[error("no answer: {0}")]
     Call(#[from] reqwest::Error),
     #[error("answered with {0}")]
@@ -52,20 +54,27 @@ impl NoVerdict {
     pub(crate) fn failure_type(&self) -> FailureType {
         match self {
             Self::BreakerOpen => FailureType::Breaker,
-            Self::Call(_) | Self::Status(_) => FailureType::Dependency,
+            Self::NoPlace | Self::Call(_) | Self::Status(_) => FailureType::Dependency,
         }
     }
 
+    /// Whether asking once more at once may help.
     fn may_pass(&self) -> bool {
         match self {
-            Self::BreakerOpen => false,
+            Self::BreakerOpen | Self::NoPlace => false,
             Self::Call(_) => true,
-            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Status(status) => status.is_server_error(),
         }
+    }
+
+    /// Whether it speaks against the provider; a call that was wrong does not.
+    fn is_theirs(&self) -> bool {
+        // One that asks for fewer calls gets none for a while.
+        self.may_pass() || matches!(self, Self::Status(StatusCode::TOO_MANY_REQUESTS))
     }
 }
 
-/// The way to the provider. Cheap to clone; all clones share one breaker.
+/// The way to the provider. Cheap to clone; all clones share one breaker and the places.
 #[derive(Clone, Debug)]
 pub struct Payments {
     client: Client,
@@ -73,12 +82,13 @@ pub struct Payments {
     timeout: Duration,
     pub(crate) retry: Duration,
     breaker: Breaker,
+    places: Arc<Semaphore>,
 }
 
 impl Payments {
-    /// The provider at `url`: how long one call may take, and how long a payment without a verdict
-    /// waits for the next try.
-    pub fn new(url: &Url, timeout: Duration, retry: Duration) -> anyhow::Result<Self> {
+    /// The provider at `url`: how long one call may take, how long a payment without a verdict waits for the next
+    /// try, and how many requests may wait for the provider at a time.
+    pub fn new(url: &Url, timeout: Duration, retry: Duration, places: usize) -> anyhow::Result<Self> {
         // A redirect could send a charge anywhere.
         let mut builder = client::builder().redirect(Policy::none());
         if url.scheme() == "http" {
@@ -91,6 +101,7 @@ impl Payments {
             timeout,
             retry,
             breaker: Breaker::new(NAME),
+            places: Arc::new(Semaphore::new(places)),
         })
     }
 
@@ -99,9 +110,16 @@ impl Payments {
         timeout * (RETRIES + 1) + PAUSE * RETRIES
     }
 
-    /// Whether charging makes no sense at the moment.
-    pub(crate) fn is_left_alone(&self) -> bool {
-        self.breaker.is_open()
+    /// How many charges make sense at the moment, of `wanted`.
+    pub(crate) fn room(&self, wanted: usize) -> usize {
+        self.breaker.room(wanted)
+    }
+
+    /// As [`Self::charge`], for a request: only so many wait at a time. A provider that hangs now and then opens no
+    /// breaker, and would else take the places of all other requests.
+    pub(crate) async fn charge_for_request(&self, attempt: Uuid, charge: &Charge) -> Result<Verdict, NoVerdict> {
+        let _place = self.places.try_acquire().map_err(|_| NoVerdict::NoPlace)?;
+        self.charge(attempt, charge).await
     }
 
     /// Charges once, however often it is called with the same `attempt`.
@@ -110,8 +128,7 @@ impl Payments {
         loop {
             let permit = self.breaker.admit().ok_or(NoVerdict::BreakerOpen)?;
             let outcome = self.ask(attempt, charge).await;
-            // A call that was wrong says nothing against the provider.
-            permit.succeeded(outcome.as_ref().err().is_none_or(|error| !error.may_pass()));
+            permit.succeeded(!outcome.as_ref().is_err_and(NoVerdict::is_theirs));
             match outcome {
                 Err(error) if error.may_pass() && retries.next().is_some() => {
                     sleep(PAUSE.mul_f64(fastrand::f64())).await;

@@ -27,7 +27,19 @@ const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
     ("AUTH_AUDIENCE", "", "orders", &[]),
     ("RATE_LIMIT", "1000", "0", &["-1", "many"]),
     ("CONCURRENCY_LIMIT", "256", "1", &["0", "many"]),
-    ("CORS_ORIGINS", "", "https://shop.example", &[]),
+    (
+        "CORS_ORIGINS",
+        "",
+        "https://shop.example,http://localhost:3000",
+        &[
+            "*",
+            "shop.example",
+            "https://shop.example/",
+            "https://Shop.example",
+            "https://a.example,https://b.example:443",
+        ],
+    ),
+    ("CONNECTION_LIMIT", "768", "1", &["0", "many"]),
     ("FAULTS", "off", "on", &["perhaps"]),
     ("PUBLIC_URL_RELAY", "", "https://inbox.example/", &["inbox.example"]),
     ("PUBLIC_URL_GRAFANA", "", "http://127.0.0.1:3000/", &["3000"]),
@@ -36,10 +48,15 @@ const VARIABLES: &[(&str, &str, &str, &[&str])] = &[
     ("DRAIN_DELAY", "0s", "5s", &["5", "-5s"]),
     ("SHUTDOWN_TIMEOUT", "6s", "1m", &["0s", "6"]),
     ("LOG_FORMAT", "json", "text", &["xml"]),
-    ("RUST_LOG", "info", "info,sqlx=debug", &[]),
-    ("LOG_DIR", "", "logs", &[]),
+    ("RUST_LOG", "info", "info,sqlx=debug", &["info=loud", "a=b=c"]),
+    ("LOG_DIR", "", "logs", &["/dev/null", "/dev/null/logs"]),
     ("LOG_MAX_BYTES", "1073741824", "1048576", &["0", "1GiB"]),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4318", &[]),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "http://localhost:4318",
+        &["collector", "localhost:4318", "grpc://localhost:4317"],
+    ),
     ("OTEL_TRACES_SAMPLER_ARG", "1", "0.1", &["2", "-0.1", "all"]),
     ("DEPLOYMENT_ENVIRONMENT", "local", "staging", &[]),
     ("OTEL_RESOURCE_ATTRIBUTES", "", "service.version=1.2.3", &[]),
@@ -133,6 +150,10 @@ fn settings_that_contradict_each_other_are_refused() {
         (vec![URL, ("PAYMENTS_TIMEOUT", "3s")], ["PAYMENTS_TIMEOUT", "REQUEST_TIMEOUT"]),
         (vec![URL, ("PAYMENTS_RETRY", "1s")], ["PAYMENTS_RETRY", "REQUEST_TIMEOUT"]),
         (vec![URL, ("SHUTDOWN_TIMEOUT", "1s")], ["SHUTDOWN_TIMEOUT", "REQUEST_TIMEOUT"]),
+        (
+            vec![URL, ("OTEL_RESOURCE_ATTRIBUTES", "service.version=1, deployment.environment.name=production")],
+            ["OTEL_RESOURCE_ATTRIBUTES", "DEPLOYMENT_ENVIRONMENT"],
+        ),
     ] {
         for command in ["check", "serve", "migrate"] {
             let (code, _, message) = output(&[command], &environment);
@@ -140,6 +161,20 @@ fn settings_that_contradict_each_other_are_refused() {
             assert!(names.iter().all(|name| message.contains(name)), "{message}");
             assert_eq!(message.lines().count(), 1, "{message}");
         }
+    }
+}
+
+#[test]
+fn callers_show_who_they_are_with_a_secret_or_with_keys_from_a_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let secret = [("AUTH", "hs256"), ("AUTH_SECRET_FILE", secret.to_str().unwrap())];
+    let keys = |url| [("AUTH", "jwks"), ("AUTH_JWKS_URL", url)];
+    for (auth, code) in [(secret, 0), (keys("https://login.example/keys"), 0), (keys("login.example/keys"), 2)] {
+        let (found, _, message) = output(&["check", "--offline"], &[&[URL], auth.as_slice()].concat());
+        assert_eq!(found, Some(code), "{message}");
+        assert_eq!(message.contains("AUTH_JWKS_URL"), code != 0, "{message}");
     }
 }
 
@@ -161,18 +196,19 @@ async fn the_example_environments_are_good_with_nothing_but_their_secret(pool: P
     let secret = folder.path().join("database_url");
     fs::write(&secret, url).unwrap();
     let secret = ("DATABASE_URL_FILE", secret.to_str().unwrap());
-    for (name, build_matters) in [("staging", false), ("production", true)] {
+    for name in ["staging", "production"] {
         let file = format!("{}/environments/{name}.env", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains(&format!("DEPLOYMENT_ENVIRONMENT={name}\n")), "{name}");
-        let (code, stdout, message) = output(&["check"], &[("CONFIG_FILE", &file), secret]);
-        if build_matters {
-            // These tests are a debug build, and the last thing that is looked at is that.
-            assert!(message.contains("debug build"), "{name}: {message}");
-            continue;
-        }
+        // A debug build, as these tests may be, has no business where the real customers are.
+        let elsewhere = ("DEPLOYMENT_ENVIRONMENT", "preprod");
+        let environment = [("CONFIG_FILE", file.as_str()), secret, elsewhere];
+        let (code, stdout, message) = output(&["check"], &environment[..if name == "staging" { 2 } else { 3 }]);
         assert_eq!((code, message.as_str()), (Some(0), ""), "{name}");
         assert!(stdout.contains("its schema is current"), "{stdout}");
+        if name == "production" && cfg!(debug_assertions) {
+            assert!(output(&["check"], &environment[..2]).2.contains("debug build"));
+        }
     }
 }
 
@@ -184,6 +220,8 @@ async fn check_says_what_is_wrong_with_the_database(pool: PgPool) {
     assert_eq!(code, Some(1));
     assert!(message.contains("lacks 3 migrations: run `service migrate`"), "{message}");
     assert!(check(&[("MIGRATE", "true")]).1.contains("3 migrations are applied at start"));
+    let (code, _, message) = check(&[("MIGRATE", "true"), ("DATABASE_MIGRATE_URL", "postgres://nobody@127.0.0.1:1/x")]);
+    assert!(code == Some(1) && message.contains("DATABASE_MIGRATE_URL"), "{message}");
 
     sqlx::migrate!().run(&pool).await.unwrap();
     assert_eq!(check(&[]).0, Some(0));
@@ -262,6 +300,27 @@ fn a_flag_wins_over_the_environment_the_environment_over_the_file() {
     assert_eq!(shown(&config, "BODY_LIMIT"), "BODY_LIMIT=1003 # file");
     assert_eq!(shown(&config, "DATABASE_URL"), "DATABASE_URL=******** # environment");
     assert!(!config.contains("hunter2"), "{config}");
+}
+
+#[test]
+fn what_the_environment_says_in_one_of_two_ways_wins_over_what_the_file_says_in_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, url) = (folder.path().join("settings"), folder.path().join("url"));
+    fs::write(&url, URL.1).unwrap();
+    let url = url.to_str().unwrap();
+    for (filed, environment, shown_as) in [
+        (format!("DATABASE_URL_FILE={url}"), URL, "DATABASE_URL=******** # environment".to_owned()),
+        (
+            format!("DATABASE_URL={}", URL.1),
+            ("DATABASE_URL_FILE", url),
+            format!("DATABASE_URL_FILE={url} # environment"),
+        ),
+    ] {
+        fs::write(&file, filed).unwrap();
+        let environment = [("CONFIG_FILE", file.to_str().unwrap()), environment];
+        assert_eq!(output(&["check", "--offline"], &environment).0, Some(0));
+        assert_eq!(shown(&output(&["config"], &environment).1, environment[1].0), shown_as);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ struct Target {
 impl Target {
     fn start(pool: PgPool) -> Self {
         let url = pool.connect_options().to_url_lossy().to_string();
-        let environment = [("FAULTS", "on"), ("REQUEST_TIMEOUT", "2s"), ("DATABASE_ACQUIRE_TIMEOUT", "500ms")];
+        let environment = [("FAULTS", "on"), ("REQUEST_TIMEOUT", "3s"), ("DATABASE_ACQUIRE_TIMEOUT", "1s")];
         let patience = [("PAYMENTS_TIMEOUT", "500ms"), ("DATABASE_MAX_CONNECTIONS", "5")];
         let program = Program::serve(&url, &[environment.as_slice(), &patience].concat());
         program.line("started");
@@ -109,6 +109,11 @@ async fn a_fault_ends_by_itself_and_says_so(pool: PgPool) {
     assert_eq!(target.get().0, 200);
     assert_eq!(target.value("fault_active{fault=\"errors\"}"), "0");
     assert_eq!(target.fault(""), (true, "[]\n".into()));
+
+    target.begin("cpu --delay 1h --for 1s");
+    let asked = Instant::now();
+    assert_eq!(target.get().0, 200);
+    assert!(asked.elapsed() < SOON, "a thread that computes is free when the fault ends: {:?}", asked.elapsed());
 }
 
 #[sqlx::test]

@@ -7,10 +7,12 @@
     reason = "a test that meets the unexpected should stop there"
 )]
 
-/// Who may ask, how often, how much, how slowly.
+/// Who may ask, how often, how much at a time.
 mod access;
 /// Probes, metrics and what can be changed at run time.
 mod admin;
+/// Clients that are slow, excessive, or many.
+mod clients;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
 /// Things broken on purpose.
@@ -18,6 +20,8 @@ mod faults;
 /// Random histories of many requests at a time, against a model.
 mod histories;
 /// Migrations that would hold everybody up are refused.
+mod locks;
+/// Migrations are applied once, by a role of their own, without waiting for locks.
 mod migrations;
 /// The same order sent again.
 mod once;
@@ -29,6 +33,8 @@ mod outage;
 mod pages;
 /// Paying, with a provider that misbehaves.
 mod payments;
+/// Every statement has an index.
+mod plans;
 /// Every way to provoke an error, and its answer.
 mod problems;
 /// Start and stop of the real program.

@@ -1,100 +1,17 @@
-//! Migrations run while the service serves: none may hold a lock for as long as a table is large, nor
-//! wait for one for long.
+//! How migrations are applied: one process at a time, as a role of their own, and never waiting for a lock for long.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use service::database::migrations::{self, Roles};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
-use crate::support::program::{Program, exchange, run};
-
-/// What in this SQL would hold up others, with what to do instead. Tables made here are nobody's yet.
-fn long_locks(sql: &str) -> Vec<String> {
-    let code: Vec<_> = sql.lines().map(|line| line.split("--").next().unwrap().to_lowercase()).collect();
-    let code = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-    let statements: Vec<_> = code.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect();
-    let new: Vec<_> =
-        statements.iter().filter_map(|s| s.strip_prefix("create table ")?.split([' ', '(']).next()).collect();
-    let mut found = Vec::new();
-    for statement in &statements {
-        let on_new = |before: &str| {
-            let table = statement.split_once(before).and_then(|(_, rest)| rest.split([' ', '(']).next());
-            table.is_some_and(|table| new.contains(&table))
-        };
-        let has = |words: &[&str]| words.iter().all(|word| statement.contains(word));
-        let mut refuse = |instead: &str| found.push(format!("{statement}: {instead}"));
-        if has(&["create", "index"]) && statement.contains(" on ") && !has(&["concurrently"]) && !on_new(" on ") {
-            refuse("create the index concurrently, in a migration of its own that begins with `-- no-transaction`");
-        }
-        if !statement.starts_with("alter table") || on_new("alter table ") {
-            if ["lock table", "vacuum full", "cluster", "reindex", "truncate"]
-                .iter()
-                .any(|word| statement.starts_with(word))
-            {
-                refuse("do it outside of migrations, when nobody is served");
-            }
-            continue;
-        }
-        if has(&["add constraint"]) && (has(&["check"]) || has(&["foreign key"])) && !has(&["not valid"]) {
-            refuse("add it `not valid`, and validate it in the next migration");
-        }
-        if has(&["add constraint", "unique"]) && !has(&["using index"]) {
-            refuse("create a unique index concurrently, then add the constraint `using index`");
-        }
-        if has(&["validate constraint"]) && statements.len() > 1 {
-            refuse("validate in a migration of its own");
-        }
-        if has(&["set not null"]) {
-            refuse("add a check constraint `not valid`, and validate it in the next migration");
-        }
-        if has(&["alter column", " type "]) || has(&["alter", "set data type"]) {
-            refuse("add a new column, and fill it in steps");
-        }
-        if has(&["add column", "default"])
-            && ["random(", "gen_random", "clock_timestamp(", "nextval("].iter().any(|f| has(&[f]))
-        {
-            refuse("add the column without a default, and fill it in steps");
-        }
-    }
-    found
-}
-
-#[test]
-fn no_migration_holds_a_lock_for_long() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() >= 3);
-    for file in files {
-        assert_eq!(long_locks(&fs::read_to_string(&file).unwrap()), Vec::<String>::new(), "{}", file.display());
-    }
-}
-
-#[test]
-fn what_would_hold_a_lock_for_long_is_found() {
-    for bad in [
-        "create index by_item on orders (item)",
-        "CREATE UNIQUE INDEX by_item\n  ON orders (item)",
-        "alter table orders add constraint c check (amount > 0)",
-        "alter table orders add constraint f foreign key (item) references items (id)",
-        "alter table orders add constraint u unique (item)",
-        "alter table orders alter column item set not null",
-        "alter table orders alter column amount type numeric",
-        "alter table orders add column code uuid default gen_random_uuid()",
-        "alter table orders add constraint c check (true) not valid; alter table orders validate constraint c",
-        "lock table orders",
-    ] {
-        assert_eq!(long_locks(bad).len(), 1, "{bad}: {:?}", long_locks(bad));
-    }
-    for good in [
-        "create table items (id uuid primary key); create index on items (id); create index by_id on items (id)",
-        "create index concurrently by_item on orders (item)",
-        "alter table orders add column note text; -- not null comes later",
-        "alter table orders add column paid boolean not null default false",
-        "alter table orders validate constraint c",
-    ] {
-        assert_eq!(long_locks(good), Vec::<String>::new(), "{good}");
-    }
-}
+use crate::support::{
+    eventually,
+    program::{Program, exchange, run},
+};
 
 #[sqlx::test(migrations = false)]
 async fn a_migration_that_gets_no_lock_gives_way(pool: PgPool) {
@@ -105,12 +22,68 @@ async fn a_migration_that_gets_no_lock_gives_way(pool: PgPool) {
     let mut reader = pool.begin().await.unwrap();
     sqlx::query("select from orders").execute(&mut *reader).await.unwrap();
     let url = pool.connect_options().to_url_lossy().to_string();
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let migrate = run(&["migrate"], &[("DATABASE_URL", &url)]);
     assert_eq!(migrate.status.code(), Some(1));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     reader.rollback().await.unwrap();
     assert!(run(&["migrate"], &[("DATABASE_URL", &url)]).status.success());
+}
+
+/// The way in that the pool has.
+fn roles(pool: &PgPool) -> Roles {
+    let owner = (*pool.connect_options()).clone();
+    Roles { user: owner.get_username().to_owned(), owner }
+}
+
+/// One migration, applied by two processes at a time that wait 100 ms for a lock.
+async fn apply_twice(pool: &PgPool, sql: &'static str, no_tx: bool) {
+    let apply = async || {
+        let migration = Migration::new(99, "slow".into(), MigrationType::Simple, SqlStr::from_static(sql), no_tx);
+        let migrator = Migrator { migrations: vec![migration].into(), ignore_missing: true, ..Migrator::DEFAULT };
+        migrations::apply(migrator, &roles(pool), Duration::from_millis(100)).await
+    };
+    let (one, other) = futures_util::future::join(apply(), apply()).await;
+    one.unwrap();
+    other.unwrap();
+}
+
+#[sqlx::test]
+async fn to_wait_while_another_process_migrates_is_no_failure(pool: PgPool) {
+    apply_twice(&pool, "select pg_sleep(0.5)", false).await;
+}
+
+#[sqlx::test]
+async fn an_index_made_concurrently_waits_for_old_transactions_and_not_for_who_waits_for_it(pool: PgPool) {
+    let mut old = pool.begin().await.unwrap();
+    sqlx::query("lock table orders in row exclusive mode").execute(&mut *old).await.unwrap();
+    let waits = "select exists (select from pg_stat_activity where datname = current_database()
+                 and wait_event_type = 'Lock' and query like 'create index%' and state_change < now() - interval '300 ms')";
+    let ended = async {
+        eventually("the index waits", Duration::from_secs(10), async || {
+            sqlx::query_scalar::<_, bool>(waits).fetch_one(&pool).await.unwrap()
+        })
+        .await;
+        old.rollback().await.unwrap();
+    };
+    let apply = apply_twice(&pool, "create index concurrently by_item on orders (item)", true);
+    futures_util::future::join(apply, ended).await;
+    let valid = "select indisvalid from pg_index where indexrelid = 'by_item'::regclass";
+    assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(&pool).await.unwrap());
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_start_tries_again_what_gave_way(pool: PgPool) {
+    sqlx::migrate!().run(&pool).await.unwrap();
+    sqlx::query("delete from _sqlx_migrations where version = 3").execute(&pool).await.unwrap();
+    let mut reader = pool.begin().await.unwrap();
+    sqlx::query("lock table orders").execute(&mut *reader).await.unwrap();
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let program = Program::serve(&url, &[("MIGRATE", "true")]);
+    program.line("a migration gave way");
+    reader.rollback().await.unwrap();
+    program.line("started");
+    assert!(program.probe("/metrics").1.contains("\nmigrations_failed 0\n"));
 }
 
 #[sqlx::test]
@@ -120,11 +93,17 @@ async fn what_a_request_leaves_behind_is_ended_by_the_server(pool: PgPool) {
     program.line("started");
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
+    let asked = Instant::now();
     let (status, body) = exchange(&program.public, "GET", "/v1/orders", "").unwrap();
-    assert_eq!(status, 503, "{body}");
+    assert!(status == 503 && body.contains("/problems/latency"), "{body}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "the lock is given up before REQUEST_TIMEOUT: {:?}",
+        asked.elapsed()
+    );
     let waiting = "select count(*) from pg_stat_activity
                    where wait_event_type = 'Lock' and datname = current_database()";
-    crate::support::eventually("nobody waits for the lock", Duration::from_secs(5), async || {
+    eventually("nobody waits for the lock", Duration::from_secs(5), async || {
         sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0
     })
     .await;
@@ -152,11 +131,14 @@ async fn the_role_that_serves_can_change_rows_but_not_the_schema(pool: PgPool) {
     let migrate = run(&["migrate"], &[("DATABASE_URL", &user_url)]);
     assert_eq!(migrate.status.code(), Some(1), "the role that serves has migrated");
     // Twice, as each deploy grants anew.
+    assert!(run(&["migrate"], &[("DATABASE_URL", &owner_url)]).status.success());
+    let program = Program::serve(&user_url, &[]);
+    let line = program.line("the start waits");
+    assert!(line["cause"].as_str().unwrap().contains("permission denied"), "{line}");
     for _ in 0..2 {
         let migrate = run(&["migrate"], &[("DATABASE_URL", &user_url), ("DATABASE_MIGRATE_URL", &owner_url)]);
         assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));
     }
-    let program = Program::serve(&user_url, &[]);
     program.line("started");
     let order = crate::support::api::an_order().to_string();
     assert_eq!(exchange(&program.public, "POST", "/v1/orders", &order).unwrap().0, 201);
@@ -169,6 +151,8 @@ async fn the_role_that_serves_can_change_rows_but_not_the_schema(pool: PgPool) {
         "create index on orders (item)",
         "drop table orders",
         "truncate orders",
+        "delete from orders",
+        "insert into _sqlx_migrations select * from _sqlx_migrations",
         "delete from _sqlx_migrations",
         "create schema mine",
     ] {

@@ -1,11 +1,16 @@
 //! The same order sent again: one order, and one answer.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use serde_json::json;
-use service::database::Database;
+use service::{database::Database, orders::finish_pending};
 use sqlx::PgPool;
 
-use crate::support::api::{LIMITS, an_order, start};
+use crate::support::{
+    api::{LIMITS, an_order, no_payments, start},
+    eventually,
+};
 
 #[sqlx::test]
 async fn the_same_key_and_body_get_the_same_answer_for_a_day(pool: PgPool) {
@@ -47,4 +52,24 @@ async fn a_key_used_by_many_at_a_time_makes_one_order(pool: PgPool) {
     }
     let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&pool).await.unwrap();
     assert_eq!(orders, 1);
+}
+
+#[sqlx::test]
+async fn keys_of_yesterday_are_forgotten_a_part_at_a_time(pool: PgPool) {
+    let keys = "insert into idempotency_keys (owner, key, request, order_id, created_at)
+                select '', number::text, '{}', gen_random_uuid(), now() - number * interval '1 minute'
+                from generate_series(1380, 2940) as number";
+    sqlx::query(keys).execute(&pool).await.unwrap();
+    let count = async || sqlx::query_scalar::<_, i64>("select count(*) from idempotency_keys").fetch_one(&pool).await;
+    observability::spawn(finish_pending(Database::fixed(pool.clone()), no_payments()));
+    let mut seen = vec![1561];
+    eventually("only those of today are left", Duration::from_secs(20), async || {
+        let now = count().await.unwrap();
+        if !seen.contains(&now) {
+            seen.push(now);
+        }
+        now == 60
+    })
+    .await;
+    assert_eq!(seen, [1561, 561, 60], "so many a time");
 }

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use service::{
     app::Parts,
     database::Database,
+    gate::Limits,
     metrics,
     orders::{finish_due, finish_pending},
     payments::Payments,
 };
 use sqlx::PgPool;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::support::{
     api::{LIMITS, no_payments, parts, provider, start_with},
@@ -28,8 +30,12 @@ impl Provider {
         Self(Program::payments_stub())
     }
 
+    fn url(&self) -> String {
+        format!("http://{}", self.0.public)
+    }
+
     fn payments(&self) -> Payments {
-        provider(&format!("http://{}", self.0.public))
+        provider(&self.url())
     }
 
     fn parts(&self, pool: &PgPool) -> Parts {
@@ -96,7 +102,9 @@ async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(p
         (json!({ "reset": true }), 2),
     ] {
         let provider = Provider::start();
-        let (database, payments) = (Database::fixed(pool.clone()), provider.payments());
+        let database = Database::fixed(pool.clone());
+        let (timeout, retry) = (Duration::from_millis(300), Duration::from_mins(10));
+        let payments = Payments::new(&provider.url().parse().unwrap(), timeout, retry, 64).unwrap();
         let api = start_with(parts(database.clone(), payments.clone(), LIMITS)).await;
         let id = api.an_order().await;
         provider.behave(&behaviour);
@@ -117,15 +125,77 @@ async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(p
         }
 
         provider.behave(&json!({}));
+        assert_eq!(finish_due(&database, &payments).await.unwrap(), 0, "the request may still be at it");
+        sqlx::query("update pending_payments set due_at = now()").execute(&pool).await.unwrap();
         // As many instances would, all at a time.
         let tries = (0..5).map(|_| finish_due(&database, &payments));
         let tried: usize = futures_util::future::join_all(tries).await.into_iter().map(Result::unwrap).sum();
-        assert!(tried >= 1);
+        assert_eq!(tried, 1);
         assert_eq!(api.get(&format!("/v1/orders/{id}")).await.body["status"], "paid");
         assert_eq!(provider.charges().0, [id]);
         assert_eq!(pending(&pool).await, 0);
         assert!(capture.report().contains("order_payments_total{outcome=\"paid\"} 1"), "{}", capture.report());
     }
+}
+
+#[sqlx::test]
+async fn only_what_may_pass_is_asked_again_and_only_what_is_the_providers_fault_opens_the_breaker(pool: PgPool) {
+    for (answer, told, calls) in [(402, 402, 6), (400, 202, 6), (422, 202, 6), (429, 202, 5), (503, 202, 5)] {
+        let bank = MockServer::start().await;
+        Mock::given(any()).respond_with(ResponseTemplate::new(answer)).mount(&bank).await;
+        let payments = provider(&bank.uri());
+        let api = start_with(parts(Database::fixed(pool.clone()), payments, LIMITS)).await;
+        for number in 1..=6 {
+            let id = api.an_order().await;
+            assert_eq!(api.pay(&id).await.status.as_u16(), told, "{answer}");
+            if number == 1 {
+                let calls = if answer == 503 { 2 } else { 1 };
+                assert_eq!(bank.received_requests().await.unwrap().len(), calls, "{answer}");
+            }
+        }
+        assert_eq!(bank.received_requests().await.unwrap().len(), calls, "{answer}");
+    }
+}
+
+#[sqlx::test]
+async fn a_provider_that_hangs_takes_no_places_of_other_requests(pool: PgPool) {
+    let provider = Provider::start();
+    let timeout = Duration::from_secs(2);
+    let payments = Payments::new(&provider.url().parse().unwrap(), timeout, timeout, 1).unwrap();
+    let api = start_with(parts(Database::fixed(pool), payments, Limits { at_once: 2, ..LIMITS })).await;
+    let (first, second) = (api.an_order().await, api.an_order().await);
+    provider.behave(&json!({ "hang": true }));
+    let others = async {
+        eventually("one waits", Duration::from_secs(5), async || provider.charges().1 == 1).await;
+        let answer = api.pay(&second).await;
+        assert_eq!((answer.status, &answer.body["status"]), (StatusCode::ACCEPTED, &json!("payment_pending")));
+        assert_eq!(api.get(&format!("/v1/orders/{second}")).await.status, StatusCode::OK);
+        assert_eq!(provider.charges().1, 1, "the second was not sent, and nobody waited for the first");
+        provider.behave(&json!({}));
+    };
+    let (answer, ()) = futures_util::future::join(api.pay(&first), others).await;
+    assert_eq!(answer.status, StatusCode::OK, "its second call is answered");
+}
+
+#[sqlx::test]
+async fn who_finds_out_whether_the_provider_is_back_puts_off_no_other_payment(pool: PgPool) {
+    let bank = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(500)).mount(&bank).await;
+    let (database, hour) = (Database::fixed(pool.clone()), Duration::from_hours(1));
+    let payments = Payments::new(&bank.uri().parse().unwrap(), Duration::from_secs(1), hour, 64).unwrap();
+    let api = start_with(parts(database.clone(), payments.clone(), LIMITS)).await;
+    for _ in 0..4 {
+        let id = api.an_order().await;
+        assert_eq!(api.pay(&id).await.status, StatusCode::ACCEPTED);
+    }
+    bank.reset().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(201)).mount(&bank).await;
+    sqlx::query("update pending_payments set due_at = now()").execute(&pool).await.unwrap();
+    eventually("the breaker is asked again", Duration::from_secs(20), async || {
+        finish_due(&database, &payments).await.unwrap() > 0
+    })
+    .await;
+    assert_eq!(pending(&pool).await, 0);
 }
 
 #[sqlx::test]

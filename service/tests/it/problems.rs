@@ -7,8 +7,15 @@ use actix_web::{http::Method, test::TestRequest};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use observability::{http::Severity, testing::Capture};
 use serde_json::json;
-use service::{app::Parts, auth::Auth, database::Database, error::PROBLEMS, failure::FailureType, gate::Limits};
-use sqlx::{ConnectOptions as _, PgPool, postgres::PgPoolOptions};
+use service::{
+    app::Parts,
+    auth::{Auth, Renewal},
+    database::Database,
+    error::PROBLEMS,
+    failure::FailureType,
+    gate::Limits,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgPool, postgres::PgPoolOptions};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::support::api::{Answer, LIMITS, an_order, no_payments, parts, provider, start, start_with};
@@ -100,12 +107,24 @@ async fn ask_with(auth: Auth, token: &str) -> Answer {
 }
 
 /// The answer to a request that waits for a lock.
-async fn ask_behind_a_lock(pool: &PgPool, limits: Limits) -> Answer {
+async fn ask_behind_a_lock(pool: &PgPool, limits: Limits, request: TestRequest) -> Answer {
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
-    let answer = ask(Database::fixed(pool.clone()), limits, TestRequest::get().uri("/v1/orders")).await;
+    let answer = ask(Database::fixed(pool.clone()), limits, request).await;
     lock.rollback().await.unwrap();
     answer
+}
+
+/// Else it would not be on our account.
+#[sqlx::test]
+async fn a_body_that_nobody_reads_makes_no_slow_client(pool: PgPool) {
+    let _capture = Capture::start();
+    let limits = Limits { time: Duration::from_millis(100), ..LIMITS };
+    for step in ["payment", "cancellation"] {
+        let request = TestRequest::post().uri(&format!("/v1/orders/01941f29-7c00-7000-8000-000000000000/{step}"));
+        let request = request.insert_header(("content-length", "2")).set_payload("{}");
+        assert_problem(&ask_behind_a_lock(&pool, limits, request).await, 503, "latency");
+    }
 }
 
 async fn declined(pool: &PgPool) -> Answer {
@@ -161,7 +180,7 @@ async fn provoke(kind: &str, pool: &PgPool) -> Answer {
         "head_too_large" => ask(database(), LIMITS, list().insert_header(("x", "x".repeat(16 * 1024)))).await,
         "errors" => ask(with_setting(pool, ("search_path", "nowhere")), LIMITS, list()).await,
         "panic" => ask(database(), LIMITS, get("/test/panic")).await,
-        "latency" => ask_behind_a_lock(pool, Limits { time: Duration::from_millis(100), ..LIMITS }).await,
+        "latency" => ask_behind_a_lock(pool, Limits { time: Duration::from_millis(100), ..LIMITS }, list()).await,
         "db_down" => ask(Database::unknown(), LIMITS, list()).await,
         "db_readonly" => {
             let database = with_setting(pool, ("default_transaction_read_only", "on"));
@@ -175,7 +194,7 @@ async fn provoke(kind: &str, pool: &PgPool) -> Answer {
         }
         "saturation" => ask(database(), Limits { at_once: 0, ..LIMITS }, list()).await,
         "dependency" => {
-            let auth = Auth::jwks("http://127.0.0.1:1/keys".parse().unwrap(), None, None).unwrap();
+            let auth = Auth::jwks("http://127.0.0.1:1/keys".parse().unwrap(), Renewal::default(), None, None).unwrap();
             let header = Header { kid: Some("k-1".into()), ..Header::default() };
             ask_with(auth, &encode(&header, &json!({}), &EncodingKey::from_secret(b"x")).unwrap()).await
         }
@@ -211,6 +230,42 @@ async fn every_problem_of_the_table_has_one_answer_one_line_one_count_and_a_page
         let page = start(Database::unknown(), LIMITS).await.get(answer.body["type"].as_str().unwrap()).await;
         assert_eq!(page.status.as_u16(), 200, "{kind}");
         assert!(page.text.contains(&format!("<h1>{}</h1>", problem.title)), "{}", page.text);
+    }
+}
+
+#[sqlx::test]
+async fn every_error_of_the_database_that_has_a_meaning_is_answered_with_it(pool: PgPool) {
+    let _capture = Capture::start();
+    let api = start(Database::fixed(pool.clone()), LIMITS).await;
+    let fails = "create function fail() returns trigger language plpgsql as
+                 $$ begin raise exception 'as asked for' using errcode = tg_argv[0]; end $$";
+    sqlx::query(fails).execute(&pool).await.unwrap();
+    for (code, kind) in [
+        ("57014", "latency"),
+        ("55P03", "latency"),
+        ("53300", "db_pool"),
+        ("25006", "db_readonly"),
+        ("53100", "db_readonly"),
+        ("57P01", "db_down"),
+        ("08006", "db_down"),
+    ] {
+        let trigger = format!(
+            "create or replace trigger fail before insert on orders for each row execute function fail('{code}')"
+        );
+        sqlx::query(AssertSqlSafe(trigger)).execute(&pool).await.unwrap();
+        assert_problem(&api.create(&an_order()).await, 503, kind);
+    }
+}
+
+/// And Postgres does say so, with the settings that the service gives its connections.
+#[sqlx::test]
+async fn what_the_database_ends_took_too_long(pool: PgPool) {
+    let _capture = Capture::start();
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
+    for setting in ["statement_timeout", "lock_timeout"] {
+        let answer = ask(with_setting(&pool, (setting, "50ms")), LIMITS, TestRequest::get().uri("/v1/orders")).await;
+        assert_problem(&answer, 503, "latency");
     }
 }
 

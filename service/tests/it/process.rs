@@ -22,8 +22,8 @@ fn stderr(output: &std::process::Output) -> String {
 #[sqlx::test]
 async fn five_hundred_requests_in_flight_finish_before_the_process_ends(pool: PgPool) {
     const REQUESTS: usize = 500;
-    let patience = [("REQUEST_TIMEOUT", "20s"), ("DATABASE_ACQUIRE_TIMEOUT", "19s"), ("PAYMENTS_RETRY", "20s")];
-    let limits = [("CONCURRENCY_LIMIT", "501"), ("SHUTDOWN_TIMEOUT", "20s"), ("DRAIN_DELAY", "300ms")];
+    let patience = [("REQUEST_TIMEOUT", "40s"), ("DATABASE_ACQUIRE_TIMEOUT", "39s"), ("PAYMENTS_RETRY", "40s")];
+    let limits = [("CONCURRENCY_LIMIT", "501"), ("SHUTDOWN_TIMEOUT", "40s"), ("DRAIN_DELAY", "300ms")];
     let mut program = Program::serve(&url(&pool), &[patience, limits].concat());
     program.line("started");
     assert_eq!(program.probe("/health/ready").0, 200);

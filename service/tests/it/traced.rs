@@ -9,6 +9,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::support::{
     api::{LIMITS, an_order, start},
+    cluster::Cluster,
     eventually,
 };
 
@@ -75,4 +76,18 @@ async fn once_the_database_is_slow_every_statement_names_its_trace_and_stays_pre
     assert_eq!(sqlx::query_as::<_, (i64, i64)>(prepared).fetch_one(&one).await.unwrap(), (1, 6));
     let name: String = sqlx::query_scalar("show application_name").fetch_one(&one).await.unwrap();
     assert!(!name.contains(' '), "{name} has outlived its transaction");
+}
+
+#[actix_web::test]
+async fn a_line_of_the_database_names_the_trace() {
+    let _capture = Capture::start();
+    let cluster = Cluster::start().await;
+    let database = Database::fixed(PgPoolOptions::new().connect_lazy_with(cluster.options()));
+    let request = an_order_of_this_trace().insert_header(("idempotency-key", "1"));
+    assert_eq!(start(database, LIMITS).await.send(request).await.status, StatusCode::CREATED);
+    let name = format!("orders {TRACE} ");
+    eventually("a line names it", Duration::from_secs(5), async || {
+        cluster.log().lines().any(|line| line.starts_with(&name) && line.contains("insert into orders"))
+    })
+    .await;
 }

@@ -26,6 +26,9 @@ use crate::{
 /// What `with-postgres` is asked on the command line.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
+    /// What it commits reaches the disk, for measurements; otherwise it is only fast
+    #[arg(long)]
+    durable: bool,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -39,7 +42,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let found = programs::find(&settings, Program::Postgres, &tell).await?;
     let folder = Folder::temporary()?;
     let ports = Ports::free(&[Role::Postgres])?;
-    let database = postgres(&found, Identity::unprivileged().await?, &folder, &ports, false, None)?;
+    let database = postgres(&found, Identity::unprivileged().await?, &folder, &ports, args.durable, None)?;
     let url = database.cluster.as_ref().map(|cluster: &Cluster| cluster.url(&ports)).unwrap_or_default();
     let supervisor = Supervisor::new(vec![database], &folder)?;
     let status = serve(&supervisor, &args.command, &url).await;

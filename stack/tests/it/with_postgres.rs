@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use sqlx::{Connection as _, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
@@ -24,6 +25,27 @@ async fn the_command_gets_a_database_and_its_exit_code_is_passed_on() {
 
     assert_eq!(status.code(), Some(7));
     assert!(said.contains("url=postgres://postgres:"), "{said}");
+}
+
+#[tokio::test]
+async fn only_a_durable_database_writes_to_the_disk() {
+    let _machine = machine::shared().await;
+    let state = tempfile::tempdir().unwrap();
+    for (options, fsync) in [(&[][..], "off"), (&["--durable"][..], "on")] {
+        let mut command = stack(
+            state.path(),
+            &[&["with-postgres"], options, &["--", "sh", "-c", "echo $DATABASE_URL; cat"]].concat(),
+        );
+        let mut runner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let url = BufReader::new(runner.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+
+        let shown: String = sqlx::query_scalar("show fsync").fetch_one(&mut connection).await.unwrap();
+
+        assert_eq!(shown, fsync, "{options:?}");
+        drop((connection, runner.stdin.take()));
+        assert!(runner.wait().await.unwrap().success());
+    }
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub(crate) fn no_payments() -> Payments {
 
 /// The provider at an address, with little patience.
 pub(crate) fn provider(url: &str) -> Payments {
-    Payments::new(&url.parse().unwrap(), Duration::from_millis(300), Duration::ZERO).unwrap()
+    Payments::new(&url.parse().unwrap(), Duration::from_millis(300), Duration::ZERO, 64).unwrap()
 }
 
 /// An application that asks nobody who they are.

@@ -52,6 +52,7 @@ impl Cluster {
             .args(["-p", &self.port.to_string()])
             .args(["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories=", "-c", "max_connections=150"])
+            .args(["-c", "log_line_prefix=%a ", "-c", "log_min_duration_statement=0"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -62,6 +63,11 @@ impl Cluster {
             PgConnection::connect_with(&options).await.is_ok()
         })
         .await;
+    }
+
+    /// What it has said: of each statement, the application's name first.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub(crate) fn options(&self) -> PgConnectOptions {
