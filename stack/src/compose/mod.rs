@@ -42,6 +42,11 @@ impl Compose {
         Self::of(Project::default(), None).await
     }
 
+    /// Whether one is up. To connect to it would make its relay write to this process.
+    pub(crate) async fn is_up() -> bool {
+        Project::default().container("service").await.is_ok_and(|service| service.is_running())
+    }
+
     /// A fresh one, all of it healthy.
     pub(crate) async fn fresh(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<(Arc<Self>, Endpoints)> {
         let fresh = Fresh::start(say).await?;
