@@ -35,6 +35,7 @@ pub mod load;
 pub mod signals;
 pub mod timeline;
 
+pub use compose::without_grafana;
 pub use extras::missing;
 pub use handle::{
     ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, running_compose, start, start_compose,

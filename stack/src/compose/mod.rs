@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub use fresh::without_grafana;
+
 use docker::{Container, Project, docker};
 use fresh::Fresh;
 use player::Player;
@@ -70,6 +72,11 @@ impl Compose {
     /// The compose project.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long a fresh one took to be healthy, its images being there.
+    pub(crate) fn healthy_after(&self) -> Option<Duration> {
+        self.fresh.as_ref().map(|fresh| fresh.healthy_after)
     }
 
     /// Where its parts listen: published, or in the network of the project.
