@@ -13,7 +13,7 @@ help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: up down doctor drill drills
-up: ## start the stack, with Docker when it can; Ctrl-C stops it
+up: ## start the stack, with Docker when it can; `make down` stops it
 	@stack/up.sh
 
 down: ## stop the stack, and what a killed one has left

@@ -40,9 +40,9 @@ fail() {
 step 'an empty home, and a PATH with the system and Rust'
 mkdir "$work/home" "$work/bin"
 # A folder of links: of what else may lie beside cargo, nothing is found.
-find /usr/bin /bin /usr/sbin /sbin -maxdepth 1 \( -type f -o -type l \) -executable \
-    ! -name 'docker*' ! -name prometheus ! -name alertmanager ! -name loki ! -name jaeger ! -name k6 \
-    ! -name cargo ! -name rustc -exec ln -sf -t "$work/bin" {} +
+find /usr/bin /bin /usr/sbin /sbin -maxdepth 1 \( -type f -o -type l \) -executable -exec ln -sf -t "$work/bin" {} +
+(cd "$work/bin" && rm -f docker* *prometheus* *alertmanager* loki jaeger otelcol* *postgres_exporter k6 \
+    postgres initdb pg_isready node* npm npx cargo* rustc*)
 rust=$(cd "$repository" && rustc --print sysroot)
 if ! as_user test -x "$rust/bin/rustc"; then
     # In a home that is closed to others.
@@ -64,15 +64,26 @@ if bare sh -c 'command -v docker' >/dev/null; then fail 'Docker is still on PATH
 begun=$SECONDS
 seconds() { echo $((SECONDS - begun)); }
 
-step 'without python3, what is missing is said with the command that gets it'
-rm "$work"/bin/python3*
-if said=$(bare make up 2>&1); then fail '`make up` succeeded without python3'; fi
-tail -n 4 <<<"$said"
-grep --quiet 'apt-get install' <<<"$said" || fail 'nobody said how to get python3'
+# Links to programs are taken away, `make up` must fail and say these words, and they come back.
+without() {
+    local words=$1 said
+    shift
+    mkdir "$work/away"
+    mv "$@" "$work/away/"
+    step "without ${1##*/}, what is missing is said with the command that gets it"
+    if said=$(bare make up 2>&1); then fail "\`make up\` succeeded without ${1##*/}"; fi
+    tail -n 4 <<<"$said"
+    grep --quiet "$words" <<<"$said" || fail "nobody said how to get ${1##*/}"
+    mv "$work"/away/* "$work/bin/"
+    rmdir "$work/away"
+}
+without 'https://rustup.rs' "$work/bin/cargo"
+without 'apt-get install --yes build-essential' "$work/bin/cc"
+# The first that builds.
+without 'apt-get install' "$work"/bin/python3*
 built_s=$(seconds)
 # Others may use this machine.
 for port in $(bare cargo run --quiet --package stack -- up --help | grep -oE '[A-Z_]+_PORT'); do ports+=("$port=0"); done
-for python in /usr/bin/python3*; do ln -s "$python" "$work/bin/"; done
 
 step 'make up'
 begun=$SECONDS

@@ -35,6 +35,15 @@ pub(crate) fn program(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// The commit they are built from; empty outside of git. Told to a program when it starts: one that had it built in would be
+/// compiled anew with each commit.
+pub(crate) async fn revision() -> String {
+    let mut command = Command::new("git");
+    command.args(["rev-parse", "--short", "HEAD"]).current_dir(repository()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.ok().filter(|output| output.status.success());
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
 async fn run_cargo(settings: &Settings) -> anyhow::Result<()> {
     let folder = folder()?;
     let target = folder.parent().context("the runner lies in no target folder")?;

@@ -105,10 +105,12 @@ impl Folder {
         self.config().join("service.env")
     }
 
-    /// The next start of the service is that of `version`; an empty one is what was built.
-    pub(crate) fn write_deployment(&self, version: &str) -> io::Result<()> {
-        let named = format!("OTEL_RESOURCE_ATTRIBUTES=service.version={version}\n");
-        fs::write(self.deployment(), if version.is_empty() { "" } else { &named })
+    /// The next start of the service is that of `version` and `revision`; what is empty is as it was built.
+    pub(crate) fn write_deployment(&self, version: &str, revision: &str) -> io::Result<()> {
+        let named = [("service.version", version), ("vcs.ref.head.revision", revision)];
+        let known = named.iter().filter(|(_, value)| !value.is_empty());
+        let attributes = known.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",");
+        fs::write(self.deployment(), format!("OTEL_RESOURCE_ATTRIBUTES={attributes}\n"))
     }
 
     /// A secret made at random once, and kept as long as the folder.

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::bail;
@@ -264,6 +265,15 @@ impl Handle {
     pub fn project(&self) -> Option<&str> {
         match &self.reach {
             Reach::Compose(compose) => Some(compose.name()),
+            Reach::Own(_) | Reach::Up(_) => None,
+        }
+    }
+
+    /// How long fresh containers took to be healthy, their images being there.
+    #[must_use]
+    pub fn healthy_after(&self) -> Option<Duration> {
+        match &self.reach {
+            Reach::Compose(compose) => compose.healthy_after(),
             Reach::Own(_) | Reach::Up(_) => None,
         }
     }

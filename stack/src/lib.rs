@@ -37,6 +37,7 @@ pub mod signals;
 pub mod timeline;
 
 pub use alone::{Alertmanager, Alone};
+pub use compose::without_grafana;
 pub use extras::missing;
 pub use handle::{
     ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, running_compose, start, start_compose,

@@ -65,7 +65,7 @@ impl Site<'_> {
         let escalation_url = self.write_secrets(plays_chat)?;
         self.render()?;
         self.write_policy()?;
-        self.folder.write_deployment("")?;
+        self.folder.write_deployment("", &binaries::revision().await)?;
         let identity = Identity::unprivileged().await?;
         let (folder, ports) = (self.folder, self.ports);
         let collected = self.extras.has("otel-collector");

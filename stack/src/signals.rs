@@ -24,13 +24,19 @@ impl Signals {
         Ok(Self { client: crate::http::client(Duration::from_secs(5))?, at: at.clone() })
     }
 
-    /// The lines that a `LogQL` query finds between two moments, each as its labels and its fields.
+    /// The lines that a `LogQL` query finds between two moments, each as its labels and its fields. `loki_time` is where Loki
+    /// has it, in nanoseconds.
     pub async fn lines(&self, query: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> anyhow::Result<Vec<Value>> {
         let (from, to) = (nanoseconds(from), nanoseconds(to));
         let parameters = [("query", query), ("start", &from), ("end", &to), ("limit", MOST)];
         let answer = self.get(&format!("{}/loki/api/v1/query_range", self.at.loki), &parameters).await?;
+        let line = |stream: &Value, value: &Value| {
+            let fields = stream.get("stream").and_then(Value::as_object).cloned().unwrap_or_default();
+            let time = ("loki_time".to_owned(), value.get(0).cloned().unwrap_or_default());
+            Value::Object(fields.into_iter().chain([time]).collect())
+        };
         let streams = array(&answer, "/data/result").iter();
-        Ok(streams.flat_map(|stream| array(stream, "/values").iter().map(move |_| stream["stream"].clone())).collect())
+        Ok(streams.flat_map(|stream| array(stream, "/values").iter().map(move |value| line(stream, value))).collect())
     }
 
     /// The spans of a trace; none while Jaeger does not know it.

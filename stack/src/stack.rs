@@ -105,7 +105,7 @@ impl Stack {
 
     /// Starts the service anew as another version, as a deployment does; an empty one is what was built.
     pub(crate) async fn deploy(&self, version: &str) -> anyhow::Result<()> {
-        self.folder.write_deployment(version)?;
+        self.folder.write_deployment(version, &binaries::revision().await)?;
         self.supervisor.order("service", Order::Stop).await?;
         self.supervisor.order("service", Order::Start).await
     }

@@ -19,6 +19,12 @@ pub(crate) static DELIVERY_SECONDS: Histogram<1> = Histogram::new(
     ["channel"],
     &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0, 1800.0],
 );
+pub(crate) static ACKNOWLEDGE_SECONDS: Histogram<0> = Histogram::new(
+    "relay_acknowledge_seconds",
+    "Time from an incident's start until somebody took it for the first time.",
+    [],
+    &[15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 14400.0],
+);
 pub(crate) static DEAD_LETTERS: Counter<1> =
     Counter::new("relay_dead_letters_total", "Messages given up after a day.", ["channel"]);
 static CHANNEL_UP: Gauge<1> = Gauge::new("relay_channel_up", "0 while a channel accepts nothing.", ["channel"]);
@@ -43,6 +49,7 @@ pub static ALL: &[&dyn Metric] = &[
     &INTAKE_REQUESTS,
     &DELIVERY_FAILURES,
     &DELIVERY_SECONDS,
+    &ACKNOWLEDGE_SECONDS,
     &DEAD_LETTERS,
     &CHANNEL_UP,
     &MISSED_STEPS,

@@ -1,6 +1,6 @@
 //! The commands `docker` and `docker compose`, and what a container says of itself.
 
-use std::{collections::HashMap, net::Ipv4Addr, process::Stdio};
+use std::{collections::HashMap, fs, net::Ipv4Addr, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
@@ -12,6 +12,17 @@ use crate::config::repository;
 /// What `docker` prints, or its complaint.
 pub(super) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
     run(Command::new("docker").args(arguments)).await
+}
+
+/// The newest file in a folder of a container that says anything. It need not run.
+pub(super) async fn newest_file(container: &str, folder: &str) -> anyhow::Result<String> {
+    let copy = tempfile::tempdir()?;
+    let to = copy.path().to_string_lossy();
+    docker(&["cp", "--quiet", &format!("{container}:{folder}/."), &to]).await?;
+    let files = fs::read_dir(copy.path())?.flatten().map(|file| file.path());
+    let written = |file: &PathBuf| fs::metadata(file).ok().filter(|file| file.len() > 0)?.modified().ok();
+    let newest = files.max_by_key(written).with_context(|| format!("{folder} of {container} is empty"))?;
+    Ok(fs::read_to_string(newest)?)
 }
 
 /// What a container has printed of late, on both of its outputs.
@@ -76,6 +87,9 @@ impl Project {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Container {
     pub(super) id: String,
+    /// With a slash before it.
+    pub(super) name: String,
+    pub(super) created: DateTime<Utc>,
     pub(super) restart_count: u32,
     pub(super) state: State,
     config: Config,

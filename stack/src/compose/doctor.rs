@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::docker::{self, Container, Project, State};
+use super::{
+    docker::{self, Container, Project, State},
+    fresh::PUBLISHED,
+};
 use crate::{
     component,
     handle::{ComponentStatus, Condition},
@@ -15,6 +18,9 @@ use crate::{
 const ONE_SHOT: [&str; 2] = ["init", "links"];
 /// The collector's image has nothing to probe with: it is asked over the network.
 const ASKED: (&str, u16) = ("otel-collector", 13133);
+
+/// `log_directory` of postgresql.conf.
+const POSTGRES_LOG: &str = "/var/log/postgresql";
 
 /// The parts of the stack that Docker runs.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ impl Container {
         if !self.is_running() {
             let done = status == "exited" && *exit_code == 0 && ONE_SHOT.contains(&self.component());
             let memory = if self.state.oom_killed { ": it needed more memory than it may have" } else { "" };
-            let error = if error.is_empty() { String::new() } else { format!(": {error}") };
+            let error = if error.is_empty() { String::new() } else { format!(": {error}{}", self.way_out()) };
             return (!done).then(|| match status.as_str() {
                 "created" => format!("waits for what it needs{error}"),
                 _ => format!("{status} with code {exit_code}{memory}{error}"),
@@ -66,6 +72,14 @@ impl Container {
         }
     }
 
+    /// The variable that moves a port which somebody else has.
+    fn way_out(&self) -> String {
+        let taken = ["already allocated", "address already in use"];
+        let role = PUBLISHED.into_iter().find(|role| role.host() == self.component());
+        let role = role.filter(|_| taken.iter().any(|words| self.state.error.contains(words)));
+        role.map(|role| format!(": set {}=<another port>", role.variable())).unwrap_or_default()
+    }
+
     async fn ask(&self) -> Option<String> {
         let (name, port) = ASKED;
         let url = self.published(port);
@@ -78,17 +92,26 @@ impl Container {
     /// Since when it has been as it is. Docker remembers a few probes only.
     fn since(&self, healthy: bool) -> DateTime<Utc> {
         if !self.is_running() {
-            return self.state.finished_at.max(self.state.started_at);
+            // One that has never run has neither started nor finished.
+            return self.created.max(self.state.started_at).max(self.state.finished_at);
         }
         let probes = self.state.health.iter().flat_map(|health| health.log.iter().rev());
         let failing = probes.take_while(|probe| probe.exit_code != 0).last();
         failing.filter(|_| !healthy).map_or(self.state.started_at, |probe| probe.start)
     }
 
+    /// Postgres says on its output only where its log is.
+    async fn log(&self) -> anyhow::Result<String> {
+        match self.component() {
+            "postgres" => docker::newest_file(&self.id, POSTGRES_LOG).await,
+            _ => docker::log(&self.id).await,
+        }
+    }
+
     async fn status(&self, trouble: Option<String>) -> ComponentStatus {
         let (name, healthy) = (self.component(), trouble.is_none());
         let last_error = match &trouble {
-            Some(_) => docker::log(&self.id).await.ok().and_then(|text| last_words(&text)),
+            Some(_) => self.log().await.ok().and_then(|text| last_words(&text)),
             None => None,
         };
         ComponentStatus {
@@ -100,7 +123,12 @@ impl Container {
             restarts: self.restart_count,
             trouble,
             last_error,
-            log: format!("docker compose logs {name}"),
+            log: match name {
+                "postgres" => {
+                    format!("docker cp {}:{POSTGRES_LOG}/. - | tar -xO | sort", self.name.trim_start_matches('/'))
+                }
+                _ => format!("docker compose logs {name}"),
+            },
             advice: format!(
                 "{}: see its log; `docker compose up --detach {name}` starts it, `docker compose restart {name}` anew",
                 component::meaning(name)
@@ -120,10 +148,15 @@ mod tests {
     use super::*;
 
     fn container(name: &str, state: &str) -> Container {
+        started("2026-11-20T10:00:00Z", name, state)
+    }
+
+    fn started(at: &str, name: &str, state: &str) -> Container {
         let text = format!(
-            r#"{{"Id":"1","RestartCount":2,"Config":{{"Labels":{{"com.docker.compose.service":"{name}"}},"Env":[]}},
+            r#"{{"Id":"1","Name":"/lookout-{name}-1","Created":"2026-11-20T09:59:00Z","RestartCount":2,
+            "Config":{{"Labels":{{"com.docker.compose.service":"{name}"}},"Env":[]}},
             "NetworkSettings":{{"Ports":{{"8080/tcp":null}},"Networks":{{}}}},"State":{{"Pid":0,"OOMKilled":false,"Error":"",
-            "StartedAt":"2026-11-20T10:00:00Z","FinishedAt":"0001-01-01T00:00:00Z",{state}}}}}"#
+            "StartedAt":"{at}","FinishedAt":"0001-01-01T00:00:00Z",{state}}}}}"#
         );
         serde_json::from_str(&text).unwrap()
     }
@@ -143,6 +176,17 @@ mod tests {
         assert_eq!(trouble, "unhealthy: its probe says \"503\"");
         assert_eq!(relay.since(false).to_rfc3339(), "2026-11-20T10:00:20+00:00");
         assert_eq!(relay.since(true).to_rfc3339(), "2026-11-20T10:00:00+00:00");
+    }
+
+    #[tokio::test]
+    async fn one_that_a_taken_port_keeps_from_starting_is_told_since_it_was_made_and_with_the_variable_that_moves_it() {
+        let mut service = started("0001-01-01T00:00:00Z", "service", r#""Status":"created","ExitCode":128"#);
+        service.state.error = "Bind for 127.0.0.1:8080 failed: port is already allocated".to_owned();
+
+        let trouble = service.trouble().await.unwrap();
+
+        assert!(trouble.ends_with("port is already allocated: set SERVICE_PORT=<another port>"), "{trouble}");
+        assert_eq!(service.since(false).to_rfc3339(), "2026-11-20T09:59:00+00:00");
     }
 
     #[test]

@@ -3,13 +3,17 @@
 use std::{
     process::{Command, Stdio, id},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use serde_json::Value;
 
 use super::docker::{Project, docker};
-use crate::ports::{Ports, Role};
+use crate::{
+    binaries,
+    ports::{Ports, Role},
+};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -31,6 +35,8 @@ const GONE: [&str; 4] = ["down", "--volumes", "--remove-orphans", "--timeout=10"
 pub(super) struct Fresh {
     pub(super) project: Project,
     images: [String; 2],
+    /// How long everything took to be healthy, the images being there.
+    pub(super) healthy_after: Duration,
     removed: AtomicBool,
     _ports: Ports,
 }
@@ -41,17 +47,21 @@ impl Fresh {
         let ports = Ports::free(&PUBLISHED)?;
         let mut environment =
             vec![("COMPOSE_PROJECT_NAME".to_owned(), name.clone()), ("IMAGE_TAG".to_owned(), name.clone())];
+        environment.push(("REVISION".to_owned(), binaries::revision().await));
         environment.extend(without_grafana(say).await?);
         environment.extend(PUBLISHED.map(|role| (role.variable().to_owned(), ports.get(role).to_string())));
         environment.extend(nobody_else(&ports));
-        let fresh = Self {
+        let mut fresh = Self {
             project: Project { environment },
             images: ["service", "relay"].map(|image| format!("lookout/{image}:{name}")),
+            healthy_after: Duration::ZERO,
             removed: AtomicBool::new(false),
             _ports: ports,
         };
         fresh.project.compose(&["build", "--quiet"]).await.context("the images do not build")?;
+        let begun = Instant::now();
         fresh.project.compose(&["up", "--detach", "--wait", "--no-build", "--quiet-pull"]).await?;
+        fresh.healthy_after = begun.elapsed();
         Ok(fresh)
     }
 
@@ -74,7 +84,7 @@ impl Drop for Fresh {
 }
 
 /// The variables that take out Grafana, where its image can neither be found nor pulled.
-pub(crate) async fn without_grafana(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Option<(String, String)>> {
+pub async fn without_grafana(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Option<(String, String)>> {
     let config: Value = serde_json::from_str(&Project::default().compose(&["config", "--format", "json"]).await?)?;
     let Some(image) = config.pointer("/services/grafana/image").and_then(Value::as_str) else {
         return Ok(None);

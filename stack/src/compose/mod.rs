@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub use fresh::without_grafana;
+
 use docker::{Container, Project, docker};
 use fresh::Fresh;
 use player::Player;
@@ -42,6 +44,11 @@ impl Compose {
         Self::of(Project::default(), None).await
     }
 
+    /// Whether one is up. To connect to it would make its relay write to this process.
+    pub(crate) async fn is_up() -> bool {
+        Project::default().container("service").await.is_ok_and(|service| service.is_running())
+    }
+
     /// A fresh one, all of it healthy.
     pub(crate) async fn fresh(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<(Arc<Self>, Endpoints)> {
         let fresh = Fresh::start(say).await?;
@@ -65,6 +72,11 @@ impl Compose {
     /// The compose project.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long a fresh one took to be healthy, its images being there.
+    pub(crate) fn healthy_after(&self) -> Option<Duration> {
+        self.fresh.as_ref().map(|fresh| fresh.healthy_after)
     }
 
     /// Where its parts listen: published, or in the network of the project.

@@ -12,7 +12,7 @@ use super::{
     Drill, Outcome, Summary,
     runner::{self, Plan, Scene},
 };
-use crate::{Handle, chat::Behaviour, config::Settings, terminal, timeline::Timeline};
+use crate::{Handle, chat::Behaviour, compose::Compose, config::Settings, terminal, timeline::Timeline};
 
 const QUIET: Duration = Duration::from_secs(10);
 const LONG_QUIET: Duration = Duration::from_mins(10);
@@ -75,7 +75,7 @@ impl Args {
     /// With `running` instead of `prefer_running`, when there is a stack up.
     async fn decided(mut self) -> anyhow::Result<Self> {
         if self.prefer_running && !self.running {
-            self.running = up(self.compose).await.is_ok();
+            self.running = is_up(self.compose).await?;
         }
         Ok(self)
     }
@@ -135,6 +135,13 @@ async fn run_all(scene: &Scene, args: &Args, plan: &Plan, timeline: &mut Timelin
         outcomes.push(runner::run(scene, args.drill.0, plan, timeline).await?);
     }
     Ok(outcomes)
+}
+
+/// Whether there is what [`up`] connects to.
+async fn is_up(compose: bool) -> anyhow::Result<bool> {
+    let native = !compose && crate::running().await.is_ok();
+    let containers = compose || !Settings::from_environment()?.ignores_docker();
+    Ok(native || containers && Compose::is_up().await)
 }
 
 /// The stack that is up, of either kind; with `compose`, of containers.

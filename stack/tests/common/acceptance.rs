@@ -27,6 +27,7 @@ const EXEMPLAR_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) async fn check(stack: &Handle, log: impl AsyncFn() -> String) {
     let signals = Signals::of(stack.endpoints()).unwrap();
     let stage = Stage { stack, signals, began: Utc::now() };
+    stage.the_service_says_what_it_was_built_from().await;
     stage.an_order_is_found_everywhere_and_leads_on(log).await;
     stage.failing_orders_are_told_with_a_way_to_their_traces().await;
 }
@@ -38,6 +39,14 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    /// Deployments are seen by it.
+    async fn the_service_says_what_it_was_built_from(&self) {
+        let url = format!("{}/metrics/fast", self.stack.endpoints().service_admin);
+        let metrics = client().get(url).send().await.unwrap().text().await.unwrap();
+        let build = metrics.lines().find(|line| line.starts_with("build_info{")).unwrap();
+        assert!(build.contains("revision=\"") && !build.contains("revision=\"unknown\""), "{build}");
+    }
+
     /// Sends an order: its status and the trace that the answer names.
     async fn order(&self) -> (u16, String) {
         let order = json!({"item": "tea", "quantity": 1, "amount": 100, "currency": "EUR"});
@@ -69,9 +78,15 @@ impl Stage<'_> {
             }
         }
         let trace = found.unwrap_or_else(|| panic!("none of {EXEMPLARS} orders has an exemplar"));
-        eventually("the line is in the log file", async || logged(&log().await, &trace)).await;
+        eventually("the line is in the log file", async || {
+            lines_of(&log().await).any(|line| is_request(&line, &trace))
+        })
+        .await;
         let query = format!(r#"{{service_name="orders"}} | trace_id="{trace}""#);
-        eventually("the line is in Loki", async || !self.lines(&query).await.is_empty()).await;
+        let text = log().await;
+        self.is_in_loki_as_written(lines_of(&text).find(|line| is_request(line, &trace)).unwrap(), &query).await;
+        let relay = lines_of(&text).filter(|line| line["service"] == "relay").last().unwrap();
+        self.is_in_loki_as_written(relay, r#"{service_name="relay"}"#).await;
         eventually("the trace is in Jaeger", async || self.signals.spans(&trace).await.unwrap().len() > 1).await;
         let spans = self.signals.spans(&trace).await.unwrap();
         let named = |name: &str| spans.iter().find(|span| span["operationName"] == name).unwrap();
@@ -83,11 +98,34 @@ impl Stage<'_> {
         self.stack.start("load").await.unwrap();
     }
 
+    /// At its own time, and of its own level.
+    async fn is_in_loki_as_written(&self, line: Value, query: &str) {
+        let time: DateTime<Utc> = line["timestamp"].as_str().unwrap().parse().unwrap();
+        let time = time.timestamp_nanos_opt().unwrap().to_string();
+        let level = line["level"].as_str().unwrap().to_lowercase();
+        let same = |found: &Value| found["loki_time"] == time && found["detected_level"] == level;
+        eventually(&format!("Loki has {line}"), async || self.lines(query).await.iter().any(same)).await;
+    }
+
+    /// The line of Postgres about a statement that failed in `trace` between two moments.
+    async fn postgres_tells_of(&self, trace: &str, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let query = format!(r#"{{service_name="postgres"}} | trace_id="{trace}""#);
+        eventually("Postgres' line bears the trace", async || !self.lines(&query).await.is_empty()).await;
+        let line = self.lines(&query).await.remove(0);
+        let time = line["loki_time"].as_str().unwrap().parse().unwrap();
+        // It writes milliseconds.
+        let from = from - TimeDelta::milliseconds(1);
+        assert!((from..=to).contains(&DateTime::from_timestamp_nanos(time)), "{line}, but not {from} to {to}");
+        assert_eq!(line["detected_level"], "error", "{line}");
+    }
+
     async fn failing_orders_are_told_with_a_way_to_their_traces(&self) {
         let mut database = PgConnection::connect(&self.stack.endpoints().database_url).await.unwrap();
         sqlx::query("REVOKE INSERT ON orders FROM orders").execute(&mut database).await.unwrap();
+        let from = Utc::now();
         let (status, trace) = self.order().await;
         assert_eq!(status, 500);
+        self.postgres_tells_of(&trace, from, Utc::now()).await;
         self.check_dashboards(&[]).await;
         self.check_dashboards(&["live", "--wait", "60"]).await;
         eventually_within(TOLD_WITHIN, "chat is told", async || self.told().await.is_some()).await;
@@ -135,10 +173,13 @@ impl Stage<'_> {
     }
 }
 
-/// Whether a line of the log belongs to `trace`.
-fn logged(log: &str, trace: &str) -> bool {
-    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.any(|line| line["trace_id"] == trace && line["http.route"] == "/v1/orders")
+fn lines_of(log: &str) -> impl Iterator<Item = Value> {
+    log.lines().filter_map(|line| serde_json::from_str(line).ok())
+}
+
+/// Whether a line tells of the order in `trace`.
+fn is_request(line: &Value, trace: &str) -> bool {
+    line["trace_id"] == trace && line["http.route"] == "/v1/orders"
 }
 
 /// The query behind "logs of this span", as the data source is provisioned.

@@ -93,15 +93,15 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-struct Rule {
-    name: String,
-    alert: bool,
-    expression: String,
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) alert: bool,
+    pub(crate) expression: String,
     labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
-fn rules() -> Vec<Rule> {
+pub(crate) fn rules() -> Vec<Rule> {
     let text = |value: &Value| value.as_str().map_or_else(|| serde_yaml_ng::to_string(value).unwrap(), str::to_owned);
     let map = |value: &Value| -> BTreeMap<String, String> {
         value
@@ -139,7 +139,7 @@ fn failure_types() -> BTreeSet<String> {
 }
 
 /// The metric names of a `PromQL` expression: identifiers that are no function, label, string or duration.
-fn metric_names(expression: &str) -> BTreeSet<String> {
+pub(crate) fn metric_names(expression: &str) -> BTreeSet<String> {
     let strings = Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#).unwrap();
     let matchers = Regex::new(r"\{[^}]*\}|\[[^\]]*\]|\boffset\s+\w+").unwrap();
     let groupings = Regex::new(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)").unwrap();

@@ -14,14 +14,18 @@ mod bench;
 mod chat;
 // Rules, tests, routes, runbooks and code name the same things.
 mod contract;
-// Every alert leads to a panel.
+// Every alert leads to a panel that draws its metric.
 mod dashboards;
 // Each drill passes on a fresh stack, within its target.
 mod drills;
+// Grafana would take what is in its files.
+mod grafana;
 // What mutes what: the table, on the real Alertmanager, and complete.
 mod inhibit_rules;
 // What the relay is told of many alerts at once, and what around it.
 mod inhibition;
+// The light traffic idles when it is asked to.
+mod load;
 // The native run, as a person uses it: up, down, doctor, and what goes wrong.
 mod native;
 // The README's commands, in its order.

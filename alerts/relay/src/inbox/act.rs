@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{missing, pages, session, show, unreadable};
 use crate::message::{clean, cut};
+use crate::metrics::ACKNOWLEDGE_SECONDS;
 use crate::server::Relay;
 use crate::store::{Act, Acted};
 use crate::time;
@@ -41,7 +42,10 @@ pub(super) async fn act(
     let note = cut(&clean(&form.note), NOTE);
     let act = if note.is_empty() { Act::Take } else { Act::Note(note) };
     match relay.store.act(&permission.code, &who, &act, &permission.nonce, now).await {
-        Ok(Acted::Done) => {
+        Ok(acted @ (Acted::Done | Acted::FirstTaken(_))) => {
+            if let Acted::FirstTaken(after) = acted {
+                ACKNOWLEDGE_SECONDS.record([], time::seconds(after));
+            }
             let from = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
             tracing::info!(
                 incident = permission.code,

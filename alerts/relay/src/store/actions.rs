@@ -14,6 +14,8 @@ pub(crate) enum Act {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Acted {
     Done,
+    /// Taken for the first time, so many milliseconds after the incident began.
+    FirstTaken(i64),
     /// The same form was sent before.
     Spent,
     /// There is no such incident, or it is over and cannot be taken.
@@ -31,6 +33,7 @@ impl Store {
         let found: Option<Incident> =
             sqlx::query_as("SELECT * FROM incidents WHERE code = ?").bind(code).fetch_optional(&mut *write).await?;
         let Some(incident) = found else { return Ok(Acted::TooLate) };
+        let mut acted = Acted::Done;
         match act {
             Act::Note(text) => add_event(&mut write, incident.id, now, &format!("{who}: {text}")).await?,
             Act::Take if incident.resolved_at.is_some() => return Ok(Acted::TooLate),
@@ -41,10 +44,14 @@ impl Store {
                 let since = incident.reopened_at.unwrap_or(incident.started_at);
                 let row = Row { subject: Subject::Acknowledged, step: 0, since, until: None, now };
                 tell_again(&mut write, incident.id, row).await?;
+                // Who had it is kept when an acknowledgement expires.
+                if incident.acked_by.is_empty() {
+                    acted = Acted::FirstTaken(now - incident.started_at);
+                }
             }
         }
         write.commit().await?;
-        Ok(Acted::Done)
+        Ok(acted)
     }
 
     /// The key that signs actions and sessions.

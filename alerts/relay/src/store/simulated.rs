@@ -115,16 +115,18 @@ async fn an_acknowledgement_stops_the_chain_for_an_hour_and_is_no_silence() {
     let code = world.code().await;
     let act =
         async |world: &World, nonce: &str| world.store.act(&code, "Ann", &Act::Take, nonce, world.now).await.unwrap();
-    assert_eq!(act(&world, "n1").await, Acted::Done);
+    assert_eq!(act(&world, "n1").await, Acted::FirstTaken(2 * MINUTE));
     assert_eq!(act(&world, "n1").await, Acted::Spent);
     world.pass(59 * MINUTE).await;
     assert!(world.told("second").await.is_empty());
     world.pass(10 * MINUTE).await;
     assert_eq!(world.told("second").await, [(67, Subject::Escalated)]);
+    assert_eq!(act(&world, "n2").await, Acted::Done);
+    world.pass(MINUTE).await;
     world.say(START, true, false).await;
     let chat: Vec<Subject> = world.told("chat").await.into_iter().map(|(_, subject)| subject).collect();
-    assert_eq!(chat, [Firing, Subject::Acknowledged, Subject::Escalated, Resolved]);
-    assert_eq!(act(&world, "n2").await, Acted::TooLate);
+    assert_eq!(chat, [Firing, Subject::Acknowledged, Subject::Escalated, Subject::Acknowledged, Resolved]);
+    assert_eq!(act(&world, "n3").await, Acted::TooLate);
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ async fn whoever_takes_an_incident_is_named_everywhere_and_the_chat_hears_it() {
         (303, format!("/incidents/{}", code(&relay).await).as_str())
     );
     assert_eq!(relay.incidents().await[0]["state"], "acknowledged");
+    assert_eq!(relay.metric("relay_acknowledge_seconds_count").await, Some(1.0));
     let messages = chat.accepted(2).await;
     assert!(messages[1].contains("TAKEN"), "{messages:?}");
     assert_eq!(send(&relay, &link, "who=Eve").await.status().as_u16(), 409, "it works once");
@@ -58,6 +59,7 @@ async fn notes_stand_in_the_timeline_as_text() {
     let page = relay.page(&path).await;
     assert!(page.contains("Ann: disk is &lt;script&gt;full"), "{page}");
     assert_eq!(relay.incidents().await[0]["state"], "open");
+    assert_eq!(relay.metric("relay_acknowledge_seconds_count").await, None);
 }
 
 #[tokio::test]
