@@ -221,5 +221,7 @@ fn a_burst_on_a_disk_that_hangs_delays_no_request_and_what_does_not_fit_is_count
     let of_burst = |line: &&Value| line["message"] == "greeting" || line["message"] == "GET /hello/{name} → 200";
     let lost = lost(&lines, "lines", "buffer_full");
     assert!(lost > 10_000, "{lost}");
-    assert_eq!(lines.iter().filter(of_burst).count() + lost, 40_000);
+    // The program says a few things of its own, which may be among the lost.
+    let (others, all) = (10, lines.iter().filter(of_burst).count() + lost);
+    assert!((40_000..40_000 + others).contains(&all), "{all}");
 }
