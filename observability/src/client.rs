@@ -1,6 +1,6 @@
 //! Outgoing calls: the trace goes along, and the call is a span and an observation.
 
-use std::cell::Cell;
+use std::sync::OnceLock;
 
 use reqwest::{ClientBuilder, RequestBuilder, Response};
 use tracing::field::Empty;
@@ -58,17 +58,18 @@ pub async fn send(server: &'static str, request: RequestBuilder) -> reqwest::Res
             }
         }
     });
-    let status_text = Cell::new("");
+    let status = OnceLock::new();
     let mut outcome = Outcome::new(span, |error_type, took| {
-        REQUEST_DURATION.record([method, server, status_text.get(), error_type], took.as_secs_f64());
+        REQUEST_DURATION
+            .record([method, server, status.get().copied().unwrap_or_default(), error_type], took.as_secs_f64());
     });
     let result = client.execute(request).instrument(outcome.span().clone()).await;
     if let Ok(response) = &result {
         outcome.span().record("http.response.status_code", i64::from(response.status().as_u16()));
         // Not the table of our own answers: a callee could fill that up.
-        status_text.set(intern("http_client_response_status_code", response.status().as_str()));
+        let _ = status.set(intern("http_client_response_status_code", response.status().as_str()));
     }
-    outcome.end(error_type(&result, status_text.get()));
+    outcome.end(error_type(&result, status.get().copied().unwrap_or_default()));
     result
 }
 
