@@ -1,8 +1,9 @@
 //! Every part is as closed and as bounded as it can be.
 
 use serde_json::{Map, Value, json};
+use serde_yaml_ng::Value as Yaml;
 
-use crate::docker::configuration;
+use crate::docker::{configuration, repository};
 
 /// They end when they have done their work.
 const ONE_SHOT: [&str; 2] = ["init", "links"];
@@ -15,6 +16,7 @@ fn wrong(name: &str, service: &Value) -> Vec<&'static str> {
     let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let list = |pointer: &str| service.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
     let probe = list("/healthcheck/test");
+    let ours = text("/image").starts_with("lookout/");
     let rules = [
         (name == "init" || !["", "0", "root"].contains(&text("/user").split(':').next().unwrap()), "runs as root"),
         (service["read_only"] == true, "can write to its root"),
@@ -33,10 +35,11 @@ fn wrong(name: &str, service: &Value) -> Vec<&'static str> {
         (text("/logging/driver") == "json-file" && !text("/logging/options/max-size").is_empty(), "logs without end"),
         (!text("/logging/options/max-file").is_empty(), "keeps logs without end"),
         (service["attach"] == (name == "links"), "does not leave the terminal to the links"),
+        (text("/image").contains(':') && (ours || !text("/image").ends_with("latest")), "has no fixed version"),
+        // A registry may have a namesake, and what was built once may be of other sources.
         (
-            text("/image").contains(':')
-                && (text("/image").starts_with("lookout/") || !text("/image").ends_with("latest")),
-            "has no fixed version",
+            !ours || text("/pull_policy") == if service["build"].is_null() { "never" } else { "build" },
+            "runs a stranger's or an old image",
         ),
     ];
     rules.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect()
@@ -79,6 +82,7 @@ async fn each_lapse_is_noticed() {
         ("logging", json!({"driver": "json-file", "options": {"max-size": "10m"}})),
         ("attach", json!(true)),
         ("image", json!("grafana/grafana:latest")),
+        ("pull_policy", json!("missing")),
     ];
     for (key, value) in lapses {
         let mut part = relay.clone();
@@ -96,8 +100,42 @@ async fn the_memory_limits_add_up_to_less_than_three_gigabytes() {
 }
 
 #[tokio::test]
-async fn prometheus_starts_when_alertmanager_hears_it() {
+async fn prometheus_starts_when_alertmanager_hears_it_however_the_service_is() {
     let configuration = configuration().await;
     let needs = &services(&configuration)["prometheus"]["depends_on"];
     assert_eq!(needs["alertmanager"]["condition"], "service_healthy");
+    // A service that never gets healthy is what it has to tell of.
+    assert_eq!(needs["service"]["condition"], "service_started");
+}
+
+#[tokio::test]
+async fn everything_that_is_kept_on_disk_has_an_end() {
+    let configuration = configuration().await;
+    let services = services(&configuration);
+    let prometheus = services["prometheus"]["command"].as_array().unwrap();
+    for bound in ["--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=2GB"] {
+        assert!(prometheus.contains(&json!(bound)), "{prometheus:?}");
+    }
+    for writer in ["service", "payments-stub", "relay"] {
+        assert_eq!(services[writer]["environment"]["LOG_MAX_BYTES"], "104857600", "{writer}");
+    }
+    let loki = read("loki/config.yaml");
+    assert_eq!(loki["limits_config"]["retention_period"], "168h");
+    assert_eq!(loki["compactor"]["retention_enabled"], true);
+    let jaeger = read("jaeger/config.yaml");
+    assert_eq!(jaeger["extensions"]["jaeger_storage"]["backends"]["disk"]["badger"]["ttl"]["spans"], "72h");
+    let collector = read("otel-collector/config.yaml");
+    for exporter in ["otlp_http/loki", "otlp_http/jaeger"] {
+        let queue = &collector["exporters"][exporter]["sending_queue"];
+        assert!(queue["sizer"] == "bytes" && queue["queue_size"].as_u64().unwrap() <= 1 << 28, "{queue:?}");
+    }
+    // A file for each ten minutes of an hour, overwritten after it.
+    let postgres = std::fs::read_to_string(repository().join("postgres/postgresql.conf")).unwrap();
+    for setting in ["log_filename = 'postgres-%M.log'", "log_rotation_age = 10min", "log_truncate_on_rotation = on"] {
+        assert!(postgres.contains(setting), "{setting}");
+    }
+}
+
+fn read(file: &str) -> Yaml {
+    serde_yaml_ng::from_str(&std::fs::read_to_string(repository().join(file)).unwrap()).unwrap()
 }

@@ -10,6 +10,8 @@
 mod hardening;
 // They are small, and a change in one program rebuilds nothing else.
 mod images;
+// `docker compose up`, and the README's other commands for containers, as it has them.
+mod readme;
 // Third parties are restarted under traffic, and nothing is lost.
 mod restarts;
 // The whole of it: healthy, small, its secrets kept, one request in every signal, and told when it breaks.

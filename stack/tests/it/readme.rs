@@ -18,8 +18,14 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const RUN_BY_CI: [&str; 3] = ["sudo apt-get install --yes build-essential python3-pip", "make lint", "make test"];
 
 /// Commands that another test runs, and where it names them.
-const RUN_ELSEWHERE: [(&str, &str); 2] =
-    [("docker compose up", "stack/tests/compose/whole.rs"), ("stack/rename.sh harbour", "stack/tests/it/rename.rs")];
+const RUN_ELSEWHERE: [(&str, &str); 5] = [
+    ("docker compose up", WITH_ENGINE),
+    ("docker compose down --volumes", WITH_ENGINE),
+    ("docker compose exec service /service admin log-level debug", WITH_ENGINE),
+    ("docker compose exec service /service admin sampling 0.1", WITH_ENGINE),
+    ("stack/rename.sh harbour", "stack/tests/it/rename.rs"),
+];
+const WITH_ENGINE: &str = "stack/tests/compose/readme.rs";
 
 fn is_run_here(line: &str) -> bool {
     !RUN_BY_CI.contains(&line) && RUN_ELSEWHERE.iter().all(|(command, _)| *command != line)
