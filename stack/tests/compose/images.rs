@@ -18,7 +18,7 @@ async fn a_change_of_the_service_rebuilds_no_dependency() {
     let copied = Command::new("sh").args(["-c", files]).arg(copy.path()).current_dir(repository()).status().await;
     assert!(copied.unwrap().success());
     // What a person's checkout has beside the sources. Later builds send only what has changed.
-    for waste in ["target/waste", ".git/waste", ".lookout/waste"] {
+    for waste in ["target/waste", ".git/waste", "service/target/waste"] {
         let waste = copy.path().join(waste);
         fs::create_dir_all(waste.parent().unwrap()).unwrap();
         fs::write(waste, vec![0; 5_000_000]).unwrap();
