@@ -25,8 +25,11 @@ doctor: ## say why the stack is not healthy
 drill: ## break something and see it told: NAME=db_down, or another that `make drill NAME=?` lists
 	@$(STACK) drill $(NAME) --prefer-running $(if $(filter 1,$(DOCKER)),--compose)
 
-drills: ## every drill, each on a stack of its own, with the windows of rules shortened
-	@$(STACK) drills
+drills: ## every drill, each on a stack of its own, with the windows of rules shortened, and pictures of them
+	@rm -f .lookout/drills/*
+	@$(STACK) drills --results .lookout/drills/drills.json; failed=$$?; set -e; \
+	  stack/docs/overview.py .lookout/drills/drills.json .lookout/drills/drills.svg; \
+	  for log in .lookout/drills/*.log; do stack/docs/timeline.py $${log%.log}.svg <$$log; done; exit $$failed
 
 .PHONY: test test-compose lint
 test: ## everything that fits in 25 minutes
@@ -74,15 +77,13 @@ NIGHTLY := drills pipeline bare service schemathesis telemetry fuzz chaos bench
 .PHONY: nightly $(NIGHTLY:%=nightly-%)
 nightly: $(NIGHTLY:%=nightly-%) ## what takes longer: each part runs alone
 
-nightly-drills: ## every drill, and the fast ones twenty times each; results and pictures are committed
-	@$(STACK) drills --results stack/results/drills.json
-	@stack/docs/overview.py stack/results/drills.json stack/docs/drills.svg
-	@for log in .lookout/drills/*.log; do stack/docs/timeline.py stack/docs/drills/$$(basename $$log .log).svg <$$log; done
+nightly-drills: drills ## every drill, and the fast ones twenty times each; results and pictures are committed
+	@mv .lookout/drills/drills.json stack/results/ && mv .lookout/drills/drills.svg stack/docs/ && cp .lookout/drills/*.svg stack/docs/drills/
 	@$(STACK) drill db_down --repeat 20 --results stack/results/db_down.json
 	@$(STACK) drill db_frozen --repeat 20 --results stack/results/db_frozen.json
 	@$(STACK) drill service_down --repeat 20 --results stack/results/service_down.json
-	@$(STACK) drill db_down --for 4m
-	@$(STACK) drill db_down | tee /dev/stderr | stack/docs/timeline.py stack/docs/db_down.svg stack/docs/message.svg
+	@$(STACK) drill db_down --for 4m --results stack/results/db_down_4m.json
+	@set -o pipefail; $(STACK) drill db_down | tee /dev/stderr | stack/docs/timeline.py stack/docs/db_down.svg stack/docs/message.svg
 
 nightly-pipeline: ## how soon lines and spans are found, and whether an outage of Loki and Jaeger loses any
 	@$(STACK) pipeline --results stack/results/pipeline.json

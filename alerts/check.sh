@@ -51,6 +51,20 @@ routes_are_complete() {
         <(grep -v '^#' rules/tests/routes.tsv | cut -f2 | sort -u)
 }
 
+# Whatever comes of a failure type in time is told as its cause and severity demand.
+routes_of_all_kinds() {
+    local failure_type severity tier receivers
+    for failure_type in $(grep -hoP 'failure_type: \K\w+' rules/*.yml | sort -u); do
+        receivers=relay
+        [[ $failure_type =~ ^(memory|alert_pipeline)$ ]] && receivers=email,relay
+        for severity in critical warning info; do
+            for tier in cause symptom; do
+                route Any "$failure_type" "$severity" "$tier" "$receivers" || return
+            done
+        done
+    done
+}
+
 # The example in the receiver of e-mail must work for whoever takes its marks away.
 email_example_loads() {
     sed -E '/^  - name: email$/,$ s/^    # /    /' alertmanager.yml >"$output.yml"
@@ -67,6 +81,7 @@ done
 check 'config  alertmanager.yml' "$amtool" check-config alertmanager.yml
 check 'config  alertmanager.yml, with its e-mail taken into use' email_example_loads
 check 'routes  every alert has one' routes_are_complete
+check 'routes  every failure type with every severity, as cause and as symptom' routes_of_all_kinds
 while IFS=$'\t' read -r alertname failure_type severity tier receivers; do
     [[ $alertname == \#* ]] && continue
     check "route   $alertname ($failure_type) to $receivers" route "$alertname" "$failure_type" "$severity" "$tier" "$receivers"

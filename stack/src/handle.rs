@@ -116,6 +116,8 @@ pub struct Options {
     pub verbosity: Option<String>,
     /// More environment for service and relay.
     pub env: Vec<(String, String)>,
+    /// With a second chat, which hears of the first one's trouble.
+    pub second_chat: bool,
     /// Where `EscalateUnresolved` goes; none: to the chat player's `/escalation`.
     pub escalation_url: Option<String>,
 }
@@ -131,6 +133,7 @@ impl Default for Options {
             chat: ChatChoice::default(),
             verbosity: None,
             env: Vec::new(),
+            second_chat: false,
             escalation_url: None,
         }
     }
@@ -292,6 +295,7 @@ impl Handle {
 
 /// Starts a fresh stack on free ports.
 pub async fn start(options: Options) -> anyhow::Result<Handle> {
+    anyhow::ensure!((1..=10).contains(&options.shorten), "windows are shortened by a factor of 1 to 10");
     let settings = Settings::from_environment()?;
     let stack = Stack::prepare(&settings, &options, None, &|_| ()).await?;
     stack.start(&|_, _| ()).await?;

@@ -125,11 +125,17 @@ impl Site<'_> {
     }
 
     fn write_policy(&self) -> anyhow::Result<()> {
-        let hook = format!("{}/rollback", self.ports.url(Role::Chat));
+        let chat = self.ports.url(Role::Chat);
+        let second = "[[route]]\nmatch = { failure_type = [\"alert_pipeline\"] }\n\
+                      levels = [{ channels = [\"slack\", \"second\"] }]\n\n\
+                      [[route]]\nlevels = [{ channels = [\"slack\"] }]\n\n\
+                      [channels.second]\nplatform = \"slack\"\nallow_private = true\n";
+        let second =
+            if self.options.second_chat { format!("{second}url = \"{chat}/second\"\n") } else { String::new() };
         let policy = format!(
-            "[channels.rollback]\nplatform = \"webhook\"\nurl = \"{hook}\"\nallow_private = true\nhook = true\n\n\
+            "[channels.rollback]\nplatform = \"webhook\"\nurl = \"{chat}/rollback\"\nallow_private = true\nhook = true\n\n\
              [[route]]\nmatch = {{ failure_type = [\"deploy_regression\"] }}\n\
-             levels = [{{ channels = [\"rollback\", \"slack\"] }}]\n"
+             levels = [{{ channels = [\"rollback\", \"slack\"] }}]\n\n{second}"
         );
         fs::write(self.policy(), policy).with_context(|| format!("{} cannot be written", self.policy().display()))
     }

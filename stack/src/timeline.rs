@@ -6,6 +6,45 @@ use std::{
     time::Instant,
 };
 
+/// What an event is; pictures of a timeline colour by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was broken.
+    Fault,
+    /// A probe, or a rule, saw it.
+    Detected,
+    /// The alert fires.
+    Alert,
+    /// Chat accepted that it is broken.
+    Chat,
+    /// Somebody took it.
+    Taken,
+    /// It is being repaired, or works again.
+    Repair,
+    /// Chat accepted that it is over.
+    Resolved,
+    /// Something was not as it should be.
+    Wrong,
+    /// Something was looked at.
+    Seen,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Fault => "fault",
+            Self::Detected => "detected",
+            Self::Alert => "alert",
+            Self::Chat => "chat",
+            Self::Taken => "taken",
+            Self::Repair => "repair",
+            Self::Resolved => "resolved",
+            Self::Wrong => "WRONG",
+            Self::Seen => "",
+        })
+    }
+}
+
 /// Prints events as they happen, with their distance from the moment zero.
 pub struct Timeline {
     zero: Instant,
@@ -42,13 +81,13 @@ impl Timeline {
     }
 
     /// Something that happened at `at`.
-    pub fn note(&mut self, at: Instant, text: &str) {
+    pub fn note(&mut self, at: Instant, event: Event, text: &str) {
         let (sign, distance) = match at.checked_duration_since(self.zero) {
             Some(distance) => ('+', distance),
             None => ('-', self.zero.duration_since(at)),
         };
         let offset = format!("{sign}{:.3}", distance.as_secs_f64());
-        self.line(&format!("{offset:>10} s  {text}"));
+        self.line(&format!("{offset:>10} s  {event:<8}  {text}"));
     }
 
     /// A text of several lines that belongs to the event above it.
@@ -93,10 +132,11 @@ mod tests {
         let early = Instant::now();
         let zero = early + Duration::from_millis(5);
         timeline.start(zero);
-        timeline.note(early, "before");
-        timeline.note(zero + Duration::from_millis(12_340), "after");
+        timeline.note(early, Event::Seen, "before");
+        timeline.note(zero + Duration::from_millis(12_340), Event::Chat, "after");
         timeline.quote("one\ntwo");
         let printed = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(printed, "    -0.005 s  before\n   +12.340 s  after\n              | one\n              | two\n");
+        let events = "    -0.005 s            before\n   +12.340 s  chat      after\n";
+        assert_eq!(printed, format!("{events}              | one\n              | two\n"));
     }
 }

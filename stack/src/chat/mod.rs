@@ -60,6 +60,8 @@ pub struct Log {
     pub refused: u64,
     /// What Slack accepted, oldest first.
     pub messages: Vec<Message>,
+    /// What the second chat accepted, which is never down, oldest first.
+    pub second: Vec<Message>,
     /// What came around the relay, oldest first.
     pub escalations: Vec<Message>,
     /// Calls of the rollback hook, oldest first.

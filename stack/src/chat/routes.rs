@@ -18,6 +18,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/messages", web::get().to(messages))
         .route("/behaviour", web::put().to(behave))
         .route("/slack/{token:.+}", web::post().to(slack))
+        .route("/second", web::post().to(second))
         .route("/escalation{tail:.*}", web::post().to(escalation))
         .route("/rollback", web::post().to(rollback));
 }
@@ -56,6 +57,12 @@ async fn slack(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
             refuse(behaviour).await
         }
     }
+}
+
+async fn second(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
+    let message = state.message(whatever(&body));
+    keep(&mut state.log().second, message);
+    answer(StatusCode::OK, "ok")
 }
 
 async fn escalation(state: web::Data<State>, body: web::Bytes) -> HttpResponse {

@@ -23,6 +23,8 @@ pub(crate) fn prometheus(program: &Path, folder: &Folder, ports: &Ports) -> anyh
         "--enable-feature=exemplar-storage".to_owned(),
         // By default it repeats an alert only every minute: a restarted Alertmanager would not know it for so long.
         "--rules.alert.resend-delay=15s".to_owned(),
+        // By default what has a `for` of less than ten minutes would begin anew after a restart, and be told as over.
+        "--rules.alert.for-grace-period=0s".to_owned(),
     ];
     let launch = Launch {
         program: program.to_owned(),

@@ -1,6 +1,10 @@
 //! All drills, each on a stack of its own, several at a time, and a table at the end.
 
-use std::{fs::File, path::PathBuf, time::Instant};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
@@ -8,13 +12,16 @@ use futures_util::{StreamExt, stream};
 use super::{Drill, Outcome, one, runner};
 use crate::{config::repository, terminal::say, timeline::Timeline};
 
+/// All of them together, on two cores, with windows shortened.
+const ALL_WITHIN: Duration = Duration::from_mins(25);
+
 /// What `drills` is asked on the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Which; all when none is named
     drills: Vec<Drill>,
     /// How many stacks at a time
-    #[arg(long, value_name = "STACKS", default_value_t = 3)]
+    #[arg(long, value_name = "STACKS", default_value_t = 4)]
     lanes: usize,
     /// Wait as long as the rules say, instead of shortening their windows
     #[arg(long)]
@@ -42,6 +49,11 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     // The longest first, so that none is left over when all others have ended.
     let mut order = drills.clone();
     order.sort_by_key(|drill| std::cmp::Reverse(drill.0.chat_within(args.shortened(*drill))));
+    let here = Here::look().await?;
+    let (order, skipped): (Vec<_>, Vec<_>) = order.into_iter().partition(|drill| here.lacks(*drill).is_none());
+    for drill in &skipped {
+        say(&format!("{}: SKIPPED: needs {}", drill.name(), here.lacks(*drill).unwrap_or_default()));
+    }
     let mut outcomes: Vec<Outcome> = stream::iter(order)
         .map(|drill| rehearse(drill, &args, &folder))
         .buffer_unordered(args.lanes.max(1))
@@ -51,32 +63,65 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     outcomes.sort_by_key(|outcome| drills.iter().position(|drill| drill.name() == outcome.drill));
     say(&table(&outcomes, &args));
     let wrong = outcomes.iter().filter(|outcome| !outcome.ok).count();
+    let took = begun.elapsed();
     say(&format!(
-        "{} drills in {:.0} s, {wrong} with something wrong; their timelines are in {}",
+        "{} drills in {:.0} s, {} at a time, {wrong} with something wrong; their timelines are in {}",
         outcomes.len(),
-        begun.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
+        args.lanes,
         folder.display()
     ));
-    if let Some(path) = &args.results {
-        runner::write_all(path, &outcomes).await?;
+    if took > ALL_WITHIN && !args.unshortened {
+        say(&format!("WRONG: it took more than {} minutes", ALL_WITHIN.as_secs() / 60));
     }
-    Ok(wrong == 0)
+    if let Some(path) = &args.results {
+        runner::write_all(path, &outcomes, took, args.lanes).await?;
+    }
+    Ok(wrong == 0 && (took <= ALL_WITHIN || args.unshortened))
+}
+
+/// What this machine has for drills.
+struct Here {
+    missing: Vec<&'static str>,
+}
+
+impl Here {
+    /// An error where everything has to be there, and is not.
+    async fn look() -> anyhow::Result<Self> {
+        let mut missing = crate::missing().await?;
+        if !nix::unistd::geteuid().is_root() {
+            missing.push("root");
+        }
+        Ok(Self { missing })
+    }
+
+    /// What `drill` needs and is not there.
+    fn lacks(&self, drill: Drill) -> Option<&'static str> {
+        drill.0.needs.iter().copied().find(|need| self.missing.contains(need))
+    }
 }
 
 /// One of them, with its timeline in a file. That it could not be run is an outcome, too.
-async fn rehearse(drill: Drill, args: &Args, folder: &std::path::Path) -> Outcome {
-    let one = one::Args { unshortened: args.unshortened, ..one::Args::new(drill) };
+async fn rehearse(drill: Drill, args: &Args, folder: &Path) -> Outcome {
+    let quiet = drill.0.drained(args.shortened(drill));
+    let one = one::Args { unshortened: args.unshortened, quiet, ..one::Args::new(drill) };
     let path = folder.join(format!("{}.log", drill.name()));
     let result = async {
         let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
-        let (_, outcomes) = one::rehearse(&one, &mut Timeline::new(Box::new(file))).await?;
+        let mut timeline = Timeline::new(Box::new(file));
+        let result = one::rehearse(&one, &mut timeline).await;
+        if let Err(error) = &result {
+            let failed = failed(drill, error);
+            timeline.say(&serde_json::to_string(&failed)?);
+        }
+        let (_, outcomes) = result?;
         outcomes.into_iter().next().context("it had no outcome")
     };
-    result.await.unwrap_or_else(|error| Outcome {
-        drill: drill.name().to_owned(),
-        reasons: vec![format!("{error:#}")],
-        ..Outcome::default()
-    })
+    result.await.unwrap_or_else(|error| failed(drill, &error))
+}
+
+fn failed(drill: Drill, error: &anyhow::Error) -> Outcome {
+    Outcome { drill: drill.name().to_owned(), reasons: vec![format!("{error:#}")], ..Outcome::default() }
 }
 
 fn table(outcomes: &[Outcome], args: &Args) -> String {

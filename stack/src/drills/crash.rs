@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::runner::{Back, Evidence, Fault, Injury, Scene, Sign, Window};
+use super::runner::{Back, Evidence, Fault, Injury, Scene, Sign, Window, requests};
 
 /// Once.
 pub(super) const RESTART: Fault = Fault {
@@ -63,7 +63,7 @@ impl Injury for Crashes {
 }
 
 fn judge(evidence: &Evidence) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut wrong = requests::recover_from_restart(evidence);
     if evidence.started_before == evidence.started_after {
         wrong.push("the service is the same process as before: it did not crash".to_owned());
     }

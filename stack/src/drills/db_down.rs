@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     injury::{Process, Statements},
-    runner::{Back, Evidence, Fault, Sign, Surroundings, Teller, Within, requests},
+    runner::{Back, Evidence, Fault, SERIES, Sign, Surroundings, Teller, Within, requests},
 };
 
 /// SIGKILL to every process of the cluster: connections are refused at once.
@@ -15,11 +15,13 @@ pub(super) const DOWN: Fault = Fault {
     teller: Teller::Alert,
     along: &[],
     injury: &Process::Killed("postgres"),
+    shows: SERIES,
     sign: Sign::Readiness,
     back: Back::Postgres,
-    surroundings: Surroundings::CORE,
+    surroundings: Surroundings::MEASURED,
     within: Within::Promised(Duration::from_secs(2), Duration::from_secs(30)),
     rollback: false,
+    needs: &[],
     judge,
 };
 

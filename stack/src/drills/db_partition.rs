@@ -22,13 +22,13 @@ use tokio::{
 use super::runner::{Fault, Injury, Scene, Window};
 use crate::{binaries, task};
 
-/// A second instance is started first, which takes some seconds.
+/// Both are scraped and judged every second.
 pub(super) const PARTITION: Fault = Fault::new(
     "db_partition",
     "db_partition",
     "DatabaseUnreachableFromInstance",
     &Partition,
-    Window { range: 15, fill: 15, lasting: 5, keep: 15, steps: 10 + Window::PAGE },
+    Window { range: 0, fill: 0, lasting: 5, keep: 15, steps: 1 + 1 },
 );
 
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ static CONNECTED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender
 struct Partition;
 
 impl Injury for Partition {
-    fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
+    fn prepare<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
             CONNECTED.send_replace(true);
             let folder = scene.stack().folder()?;
@@ -52,12 +52,17 @@ impl Injury for Partition {
             let moved = database.set_port(Some(wire.local_addr()?.port()));
             moved.ok().context("the service's database cannot be reached through another port")?;
             scene.hold(carry(wire, ([127, 0, 0, 1], port).into()));
-            let instance = Instance::start(&database, folder).await?;
+            let (instance, name) = Instance::start(&database, folder).await?;
             scene.hold(instance.live());
-            let both = r#"count(db_up{job="app-fast"} == 1)"#;
-            scene.until_query(both, 2.0, Instant::now() + SEEN_WITHIN).await?;
+            let up = format!(r#"db_up{{job="app-fast", instance="{name}"}}"#);
+            scene.until_query(&up, 1.0, Instant::now() + SEEN_WITHIN).await
+        })
+    }
+
+    fn inflict<'a>(&'a self, _: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
+        Box::pin(async {
             CONNECTED.send_replace(false);
-            Ok("a second instance was started, and is cut off from the database".to_owned())
+            Ok("one of two instances is cut off from the database".to_owned())
         })
     }
 
@@ -99,7 +104,8 @@ struct Instance {
 }
 
 impl Instance {
-    async fn start(database: &Url, folder: &Path) -> anyhow::Result<Self> {
+    /// With the name that Prometheus gives it.
+    async fn start(database: &Url, folder: &Path) -> anyhow::Result<(Self, String)> {
         let target = folder.join("config/prometheus/targets/second-instance.yml");
         let admin = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         let process = Command::new(binaries::program(&binaries::folder()?, "service")?)
@@ -120,7 +126,7 @@ impl Instance {
              - targets: [{admin}]\n  labels: {{ job: app, {labels} }}\n"
         );
         fs::write(&target, targets).with_context(|| format!("{} cannot be written", target.display()))?;
-        Ok(Self { process, target })
+        Ok((Self { process, target }, admin.to_string()))
     }
 
     async fn live(mut self) {

@@ -37,6 +37,7 @@ pub(super) const READONLY: Fault = Fault {
 pub(super) const DISK_FULL: Fault = Fault {
     name: "disk_full",
     injury: &TableDisk,
+    needs: &["root"],
     // The last page of the table takes some more orders first.
     within: Within::Window(Window { range: 60, fill: 45, lasting: 0, keep: 60, steps: Window::PAGE }),
     ..READONLY

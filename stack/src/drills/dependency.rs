@@ -10,6 +10,7 @@ use super::runner::{Fault, Injury, Scene, Window};
 
 /// So seldom that the breaker stays closed.
 pub(super) const TIMEOUTS: Fault = Fault {
+    shows: r#""error_type":"timeout""#,
     // Until it is told, it only looks slow.
     along: &["latency"],
     ..Fault::new(
@@ -17,22 +18,20 @@ pub(super) const TIMEOUTS: Fault = Fault {
         "dependency",
         "DependencyTimeouts",
         &Provider::Stutters,
-        Window { range: 300, fill: 300, lasting: 300, keep: 0, steps: Window::SLOW },
+        // However long the window, the fifth timeout comes after some 10 s.
+        Window { range: 300, fill: 15, lasting: 300, keep: 0, steps: Window::SLOW },
     )
 };
 
 /// So long that the breaker opens.
-pub(super) const BREAKER: Fault = Fault {
-    along: &["dependency"],
-    ..Fault::new(
-        "breaker",
-        "breaker",
-        "CircuitBreakerOpen",
-        &Provider::Hangs,
-        // The first calls run into their time limit before the breaker opens.
-        Window { range: 15, fill: 15, lasting: 30, keep: 15, steps: 10 + Window::SLOW },
-    )
-};
+pub(super) const BREAKER: Fault = Fault::new(
+    "breaker",
+    "breaker",
+    "CircuitBreakerOpen",
+    &Provider::Hangs,
+    // The first calls run into their time limit before the breaker opens.
+    Window { range: 15, fill: 15, lasting: 30, keep: 15, steps: 10 + Window::SLOW },
+);
 
 const PAYMENTS_PER_SECOND: u32 = 4;
 

@@ -13,6 +13,7 @@ use super::{
 pub(super) const REGRESSION: Fault = Fault {
     back: Back::Service,
     rollback: true,
+    shows: r#""version":"0.2.0""#,
     judge: requests::end,
     ..Fault::new(
         "deploy_regression",
@@ -30,7 +31,7 @@ pub(super) const DATABASE: Fault = Fault {
     injury: &ThenDatabase,
     // The promise of a killed database, after a start.
     within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
-    surroundings: Surroundings { extras: false, ..Surroundings::SHORT },
+    surroundings: Surroundings::SHORT,
     judge: requests::end,
     ..db_down::DOWN
 };

@@ -11,6 +11,7 @@ use super::{
 pub(super) const DISK: Fault = Fault {
     // It writes to the same disk, and says the same of it.
     along: &["relay"],
+    needs: &["root"],
     ..Fault::new(
         "disk",
         "disk",

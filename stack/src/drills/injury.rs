@@ -1,7 +1,5 @@
 //! The ways to break something that more than one drill uses.
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 
 use super::runner::{Injury, Scene};
@@ -71,48 +69,6 @@ impl Injury for Statements {
 
     fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(scene.sql(self.repair))
-    }
-}
-
-/// Sessions of the administrator that each go through `statements` over and over, until the repair.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sessions {
-    pub(super) what: &'static str,
-    pub(super) count: usize,
-    pub(super) statements: &'static [&'static str],
-    /// Between two rounds.
-    pub(super) pause: Duration,
-}
-
-impl Injury for Sessions {
-    fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
-        Box::pin(async move {
-            for _ in 0..self.count {
-                let mut session = scene.session().await?;
-                let (statements, pause) = (self.statements, self.pause);
-                scene.hold(async move {
-                    loop {
-                        for statement in statements {
-                            // That some of them fail may be what is rehearsed.
-                            let _ = sqlx::raw_sql(*statement).execute(&mut session).await;
-                        }
-                        tokio::time::sleep(pause).await;
-                    }
-                });
-            }
-            Ok(self.what.to_owned())
-        })
-    }
-
-    fn remedy(&self) -> String {
-        "the sessions end".to_owned()
-    }
-
-    fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async move {
-            scene.release().await;
-            Ok(())
-        })
     }
 }
 

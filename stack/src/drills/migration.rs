@@ -15,7 +15,7 @@ pub(super) const MIGRATION: Fault = Fault {
         "migration",
         "MigrationFailed",
         &Migration,
-        Window { range: 15, fill: 5, lasting: 0, keep: 15, steps: Window::PAGE },
+        Window { range: 0, fill: 0, lasting: 0, keep: 15, steps: Window::PAGE },
     )
 };
 

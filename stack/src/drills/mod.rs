@@ -37,7 +37,7 @@ pub mod all;
 use std::str::FromStr;
 
 pub use one::{Args, run};
-pub use runner::{Outcome, Summary};
+pub use runner::{Outcome, Summary, Window};
 
 use runner::Fault;
 
@@ -67,6 +67,15 @@ impl Drill {
     #[must_use]
     pub fn alert(self) -> &'static str {
         self.0.alert
+    }
+
+    /// What it waits for; none where a promise is measured instead, whatever the rules say.
+    #[must_use]
+    pub fn window(self) -> Option<Window> {
+        match self.0.within {
+            runner::Within::Window(window) => Some(window),
+            runner::Within::Promised(..) => None,
+        }
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Args {
     /// Keep the fault up this long (such as 4m), and watch ten minutes afterwards that nothing more is told
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub lasting: Option<Duration>,
+    /// Watch this long afterwards that nothing more is told, instead of ten seconds
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub quiet: Option<Duration>,
     /// Chat answers 503 through the whole outage
     #[arg(long)]
     pub chat_down: bool,
@@ -59,6 +62,7 @@ impl Args {
             prefer_running: false,
             compose: false,
             lasting: None,
+            quiet: None,
             chat_down: false,
             repeat: 1,
             unshortened: false,
@@ -68,13 +72,19 @@ impl Args {
 
     /// By how much the windows of this run's rules are shortened. A stack that is up has them as they are.
     fn shortened(&self) -> u64 {
-        let as_they_are = self.unshortened || self.compose || self.running;
+        let as_they_are = self.unshortened || self.compose || self.running || self.measures();
         if as_they_are { 1 } else { self.drill.0.surroundings.shorten }
+    }
+
+    /// Whether many runs measure a promise, and nothing may stand beside.
+    const fn measures(&self) -> bool {
+        self.repeat > 1 && self.drill.0.surroundings.measured
     }
 
     /// With `running` instead of `prefer_running`, when there is a stack up.
     async fn decided(mut self) -> anyhow::Result<Self> {
-        if self.prefer_running && !self.running {
+        // A limit that the drill needs cannot be given to a stack that is up.
+        if self.prefer_running && !self.running && self.drill.0.surroundings.are_usual() {
             self.running = is_up(self.compose).await?;
         }
         Ok(self)
@@ -89,13 +99,13 @@ impl Args {
         if self.compose {
             return crate::start_compose(&|line| terminal::say(&line)).await;
         }
-        crate::start(self.drill.0.surroundings.options(self.shortened())).await
+        crate::start(self.drill.0.surroundings.options(self.shortened(), !self.measures())).await
     }
 
     fn plan(&self) -> Plan {
         Plan {
             hold: self.lasting.unwrap_or_default(),
-            quiet: if self.lasting.is_some() { LONG_QUIET } else { QUIET },
+            quiet: self.quiet.unwrap_or(if self.lasting.is_some() { LONG_QUIET } else { QUIET }),
             chat_down: self.chat_down,
             strict: self.repeat == 1,
             shortened: self.shortened(),

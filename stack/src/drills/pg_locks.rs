@@ -6,8 +6,7 @@ use super::{
 };
 
 /// Two transactions wait for each other, again and again.
-pub(super) const DEADLOCKS: Fault = Fault::new(
-    "pg_locks",
+pub(super) const DEADLOCKS: Fault = exported(
     "pg_locks",
     "PgDeadlocks",
     &Service {
@@ -15,13 +14,13 @@ pub(super) const DEADLOCKS: Fault = Fault::new(
         inflict: &["fault", "deadlocks", "--for", "10m"],
         repair: &["fault", "deadlocks", "--end"],
     },
-    Window { range: 300, fill: 150, lasting: 0, keep: 0, steps: Window::SLOW },
+    // However long the window, the sixth deadlock comes after some 7 s.
+    Window { range: 300, fill: 15, lasting: 0, keep: 0, steps: Window::SLOW },
 );
 
 /// A transaction that nobody ends. The rule's five minutes are a threshold, which nothing shortens.
-pub(super) const LONG_TRANSACTION: Fault = Fault::new(
+pub(super) const LONG_TRANSACTION: Fault = exported(
     "pg_long_transaction",
-    "pg_locks",
     "PgLongTransaction",
     &Service {
         what: "a transaction is left open",
@@ -30,3 +29,8 @@ pub(super) const LONG_TRANSACTION: Fault = Fault::new(
     },
     Window { range: 15, fill: 5, lasting: 60, keep: 0, steps: 300 + Window::SLOW },
 );
+
+/// What only the exporter can tell.
+const fn exported(name: &'static str, alert: &'static str, injury: &'static Service, window: Window) -> Fault {
+    Fault { needs: &["postgres-exporter"], ..Fault::new(name, "pg_locks", alert, injury, window) }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     injury::Process,
-    runner::{Back, Evidence, Fault, Sign, Surroundings, Teller, Within, requests},
+    runner::{Back, Evidence, Fault, SERIES, Sign, Surroundings, Teller, Within, requests},
 };
 
 /// SIGKILL; nothing restarts it until the repair.
@@ -15,11 +15,13 @@ pub(super) const DOWN: Fault = Fault {
     teller: Teller::Alert,
     along: &[],
     injury: &Process::Killed("service"),
+    shows: SERIES,
     sign: Sign::Readiness,
     back: Back::Service,
-    surroundings: Surroundings::CORE,
+    surroundings: Surroundings::MEASURED,
     within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
     rollback: false,
+    needs: &[],
     judge,
 };
 

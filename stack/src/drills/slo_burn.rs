@@ -11,8 +11,8 @@ pub(super) const BURN: Fault = Fault::new(
     "slo_burn",
     "ErrorBudgetBurnFast",
     &Bursts,
-    // The hour must be filled, and another one be behind it.
-    Window { range: 3_600, fill: 7_200, lasting: 0, keep: 0, steps: Window::SLOW },
+    // An hour must be behind it; the ratios cross their limits meanwhile.
+    Window { range: 3_600, fill: 3_600, lasting: 0, keep: 0, steps: Window::SLOW },
 );
 
 const BURST: [&str; 6] = ["fault", "errors", "--rate", "0.6", "--for", "2s"];

@@ -2,11 +2,10 @@
 
 use futures_util::future::BoxFuture;
 
-use super::runner::{Evidence, Fault, Injury, Scene, Surroundings, Window};
+use super::runner::{Fault, Injury, Scene, Surroundings, Window};
 
 /// Nobody sends anything.
 pub(super) const TRAFFIC: Fault = Fault {
-    judge,
     surroundings: Surroundings { shorten: 10, ..Surroundings::SHORT },
     ..Fault::new(
         "traffic",
@@ -40,8 +39,4 @@ impl Injury for Silence {
             scene.stack().start("load").await
         })
     }
-}
-
-fn judge(_: &Evidence) -> Vec<String> {
-    Vec::new()
 }

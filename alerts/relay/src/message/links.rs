@@ -9,6 +9,8 @@ use crate::runbooks;
 const LONGEST: usize = 1000;
 /// A graph and a search begin this long before the incident.
 const BEFORE: TimeDelta = TimeDelta::minutes(15);
+/// The half second of the rules on slow queries, and of what the collector keeps in any case.
+const SLOW: &str = "500ms";
 
 /// Where people reach the parts of the stack. What is not set has no link.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,8 @@ impl Links {
             ("Dashboard", self.dashboard(incident)),
             // Without Grafana, the same expression in Prometheus.
             ("Graph", self.graph(incident).filter(|_| self.dashboard(incident).is_none())),
-            ("Failing traces", self.traces(incident)),
+            ("Failing traces", self.traces(incident, Shown::Failed)),
+            ("Slow traces", self.traces(incident, Shown::Slow)),
         ];
         let link = |(name, url): (_, Option<Url>)| {
             url.filter(|url| url.as_str().len() <= LONGEST).map(|url| Link { name, url })
@@ -96,22 +99,43 @@ impl Links {
         Some(url)
     }
 
-    /// The service's failed requests at that time. Right after the fault none has been stored yet, hence a search. What
-    /// leaves no line of a program of ours, such as a tracing backend that is down, leaves no trace either.
-    fn traces(&self, incident: &Incident) -> Option<Url> {
-        if incident.service.is_empty() || incident.query.is_empty() {
+    /// The service's failed, or slow, requests at that time; none when the fault leaves no such traces. Right after it
+    /// none has been stored yet, hence a search.
+    fn traces(&self, incident: &Incident, wanted: Shown) -> Option<Url> {
+        if incident.service.is_empty() || shown(&incident.failure_type) != Some(wanted) {
             return None;
         }
         let mut url = under(self.jaeger.as_ref()?, &["search"])?;
         let (start, end) = around(incident)?;
+        let (key, value) = match wanted {
+            Shown::Failed => ("tags", r#"{"error":"true"}"#),
+            Shown::Slow => ("minDuration", SLOW),
+        };
         url.query_pairs_mut()
             .append_pair("service", &incident.service)
-            .append_pair("tags", r#"{"error":"true"}"#)
+            .append_pair(key, value)
             .append_pair("start", &start.timestamp_micros().to_string())
             .append_pair("end", &end.timestamp_micros().to_string())
             .append_pair("lookback", "custom")
             .append_pair("limit", "20");
         Some(url)
+    }
+}
+
+/// What traces show of a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Failed,
+    Slow,
+}
+
+/// Not of what ends the process, or is no request's affair: nothing of it is in Jaeger.
+fn shown(failure_type: &str) -> Option<Shown> {
+    match failure_type {
+        "breaker" | "db_down" | "db_partition" | "db_pool" | "db_readonly" | "dependency" | "deploy_regression"
+        | "errors" | "panic" | "saturation" | "slo_burn" => Some(Shown::Failed),
+        "db_slow" | "latency" => Some(Shown::Slow),
+        _ => None,
     }
 }
 

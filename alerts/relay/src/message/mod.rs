@@ -45,6 +45,8 @@ pub(crate) struct Message {
     pub(crate) impact: String,
     /// From our own runbook.
     pub(crate) first_step: Option<String>,
+    /// The command that shows the log of what is broken, where no query leads to it.
+    own_words: String,
     /// What else has seen it.
     observers: String,
     timeline: String,
@@ -79,6 +81,7 @@ impl Message {
             resolved_at: due.until.filter(|_| over),
             impact: cut(&clean(&incident.impact), PARAGRAPH),
             first_step: runbooks::first_look(&incident.failure_type).filter(|_| !over),
+            own_words: if over { String::new() } else { own_words(incident) },
             observers: due.observers.as_deref().map(|text| cut(&clean(text), PARAGRAPH)).unwrap_or_default(),
             timeline: if over { timeline(incident, due) } else { String::new() },
             holder: holder(incident, over),
@@ -120,6 +123,7 @@ impl Message {
             resolved_at: None,
             impact: none(),
             first_step: None,
+            own_words: none(),
             observers: none(),
             timeline: none(),
             holder: none(),
@@ -133,7 +137,7 @@ impl Message {
     pub(crate) fn short(&self) -> Self {
         let none = String::new;
         let cleared = Self { impact: none(), observers: none(), timeline: none(), holder: none(), ..self.clone() };
-        Self { first_step: None, links: Vec::new(), ..cleared }
+        Self { first_step: None, own_words: none(), links: Vec::new(), ..cleared }
     }
 }
 
@@ -144,6 +148,12 @@ fn holder(incident: &Incident, over: bool) -> String {
         (None, false) => "nobody has taken it yet".into(),
         (None, true) => "nobody had taken it".into(),
     }
+}
+
+/// What follows these words in the description of an alert about something whose lines are not in Loki.
+fn own_words(incident: &Incident) -> String {
+    let command = incident.description.split_once("Its own words: ").filter(|_| incident.query.is_empty());
+    command.map(|(_, command)| cut(&clean(command), PARAGRAPH)).unwrap_or_default()
 }
 
 /// The incident in one line.

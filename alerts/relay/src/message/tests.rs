@@ -137,8 +137,28 @@ fn long_texts_give_way_before_a_link_does() {
 }
 
 #[test]
-fn what_leaves_no_line_of_ours_leads_to_no_trace() {
-    let incident = Incident { query: String::new(), ..incident() };
-    let message = Message::new(&due(&incident, Subject::Firing, 0), &links());
-    assert!(message.links.iter().all(|link| link.name != "Failing traces"), "{:?}", message.links);
+fn traces_are_searched_for_what_the_fault_leaves_in_them() {
+    let search = |failure_type: &str| {
+        let incident = Incident { failure_type: failure_type.into(), ..incident() };
+        let message = Message::new(&due(&incident, Subject::Firing, 0), &links());
+        message.links.iter().find(|link| link.name.ends_with("traces")).map(|link| (link.name, link.url.to_string()))
+    };
+    let (name, url) = search("panic").unwrap();
+    assert!(name == "Failing traces" && url.contains("error") && !url.contains("minDuration"), "{name} {url}");
+    let (name, url) = search("latency").unwrap();
+    assert!(name == "Slow traces" && url.contains("minDuration=500ms") && !url.contains("error"), "{name} {url}");
+    assert_eq!(search("service_down"), None);
+}
+
+#[test]
+fn what_has_no_lines_in_loki_is_told_with_the_command_that_shows_them() {
+    let description = "loki:3100 is gone. Its own words: docker compose logs loki".to_owned();
+    let said = |query: &str, subject: Subject| {
+        let incident = Incident { description: description.clone(), query: query.into(), ..incident() };
+        Message::new(&due(&incident, subject, 0), &links()).plain(str::to_owned)
+    };
+    let told = said("", Subject::Firing);
+    assert!(told.contains("\nIts own words: docker compose logs loki\n"), "{told}");
+    assert!(!said("", Subject::Resolved).contains("Its own words"));
+    assert!(!said("{service_name=\"orders\"}", Subject::Firing).contains("Its own words"));
 }

@@ -65,6 +65,7 @@ impl Message {
         let all = [
             (impact, neutral(&self.impact)),
             ("First thing to do", self.first_step.clone().unwrap_or_default()),
+            ("Its own words", neutral(&self.own_words)),
             ("A second observer says", neutral(&self.observers)),
             ("Timeline", neutral(&self.timeline)),
         ];

@@ -1,7 +1,7 @@
 //! The page: what it shows, what it escapes, how it stays live.
 use serde_json::json;
 
-use super::chat::{Chat, DOWN};
+use super::chat::{Chat, DOWN, Reply};
 use super::support::{Setup, TOKEN, firing, notification, resolved, until};
 
 #[tokio::test]
@@ -112,5 +112,21 @@ async fn runbooks_are_served_and_nothing_else_is() {
     }
     for asset in ["/assets/inbox.css", "/assets/inbox.js", "/assets/icon.svg"] {
         assert_eq!(relay.get(asset).await.status().as_u16(), 200, "{asset}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_lines_shows_those_nearest_to_the_beginning() {
+    const LINES: &str = r#"{"data":{"result":[{"values":[["1795183330000000000","its last words"]]}]}}"#;
+    let loki = Chat::start(&[Reply::Say(200, "", LINES)]).await;
+    let mut setup = Setup::new();
+    setup.set("LOKI_URL", &loki.url);
+    let relay = setup.start().await;
+    relay.notify(&firing()).await;
+    let page = relay.page(&format!("/incidents/{}/logs", relay.code().await)).await;
+    assert!(page.contains("<pre>") && page.contains("its last words"), "{page}");
+    let asked: Vec<_> = loki.posts().into_iter().map(|post| post.path).collect();
+    for nearest in ["end=1795183331000000000&limit=100&direction=backward", "start=1795183331000000000"] {
+        assert!(asked.iter().any(|path| path.contains(nearest)), "{nearest}: {asked:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Outcome, content::Kind, episode::Episode, observer::until, script::Plan};
-use crate::chat::Behaviour;
+use crate::{chat::Behaviour, timeline::Event};
 
 const LATEST: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ pub(super) async fn run(mut episode: Episode<'_>, plan: &Plan) -> anyhow::Result
     let back = Instant::now();
     episode.observer.behave(Behaviour::Ok).await?;
     plan.broken.store(false, Ordering::Relaxed);
-    episode.timeline.note(back, "chat answers again");
+    episode.timeline.note(back, Event::Repair, "chat answers again");
     episode.told_once(back + LATEST).await;
     episode.quiet(plan.quiet).await;
     episode.finish(&[Kind::WasDown]).await
@@ -38,7 +38,7 @@ async fn tried(episode: &mut Episode<'_>) {
     let refused =
         until(Instant::now() + LATEST, PAUSE, async || (observer.chat().await.ok()?.refused > 0).then(Instant::now));
     match refused.await {
-        Some(at) => episode.timeline.note(at, "the relay tried, and was refused"),
+        Some(at) => episode.timeline.note(at, Event::Seen, "the relay tried, and was refused"),
         None => episode.require(false, || "the relay did not try to tell chat".to_owned()),
     }
 }
@@ -50,7 +50,7 @@ async fn over(episode: &mut Episode<'_>) {
     let ask = async || observer.alert(name, others).await.ok()?.is_none().then(Instant::now);
     let gone = until(Instant::now() + LATEST, PAUSE, ask);
     match gone.await {
-        Some(at) => episode.timeline.note(at, &format!("{name} has ended in Alertmanager")),
+        Some(at) => episode.timeline.note(at, Event::Seen, &format!("{name} has ended in Alertmanager")),
         None => episode.require(false, || format!("{name} still fires long after the repair")),
     }
     // Alertmanager tells the relay within its group_interval of 1 s.

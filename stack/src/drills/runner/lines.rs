@@ -1,4 +1,4 @@
-//! Whether an alert's query leads to lines of the fault.
+//! Whether an alert's query leads to lines of the fault, and the incident's page to the same ones.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ const BEFORE: TimeDelta = TimeDelta::seconds(5);
 pub(super) async fn judge(
     observer: &Observer,
     alert: &Alert,
+    incident: Option<&str>,
     fault: DateTime<Utc>,
 ) -> Option<Result<usize, &'static str>> {
     let query = alert.annotation("query");
@@ -30,6 +31,10 @@ pub(super) async fn judge(
         let lines = signals.lines(query, fault - BEFORE, Utc::now()).await.ok()?;
         (!lines.is_empty()).then_some(lines.len())
     };
-    let found = until(Instant::now() + FOUND_WITHIN, COARSE, ask).await;
-    Some(found.ok_or("leads to no line of the fault"))
+    let Some(found) = until(Instant::now() + FOUND_WITHIN, COARSE, ask).await else {
+        return Some(Err("leads to no line of the fault"));
+    };
+    let Some(incident) = incident else { return Some(Err("belongs to a message without its incident")) };
+    let (_, _, page) = observer.page(&format!("{incident}/logs")).await.unwrap_or_default();
+    Some(if page.contains("<pre>") { Ok(found) } else { Err("shows no line on the incident's own page") })
 }

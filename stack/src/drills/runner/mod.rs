@@ -1,11 +1,15 @@
 //! Runs a drill: what a fault is, what is gathered while it lasts, and the two scripts of an outage.
 
+mod after;
+mod bypass;
 mod chat_down;
 mod content;
 mod dashboards;
 mod episode;
+mod first_look;
 mod green;
 mod lines;
+mod links;
 mod messages;
 mod observer;
 mod outcome;
@@ -13,6 +17,7 @@ mod pulse;
 pub(super) mod requests;
 mod scene;
 mod script;
+mod shown;
 mod surroundings;
 mod window;
 
@@ -30,12 +35,32 @@ pub(super) use outcome::{write_all, write_results};
 pub(super) use scene::Scene;
 pub(super) use script::{Plan, run};
 pub(super) use surroundings::Surroundings;
-pub(super) use window::Window;
+pub use window::Window;
+
+/// Prometheus answers a query with at least one series.
+pub(super) const SERIES: &str = r#""result":\[\{"#;
+
+/// Failure types whose alerts mute symptoms, for so many seconds afterwards: `CauseWasFiring` says the same.
+const MUTING: [&str; 7] =
+    ["db_down", "db_partition", "db_readonly", "service_down", "crash_loop", "migration", "deploy_regression"];
+const SHADOW: u64 = 360;
+/// What the slow lane still waits with.
+const SLOW_LANE: u64 = 15;
 
 /// How something is broken, and how that is undone.
 pub(super) trait Injury: fmt::Debug + Sync {
+    /// What must be there before everything is green, and goes with [`Scene::release`].
+    fn prepare<'a>(&'a self, _: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Breaks it, and says what was done.
     fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>>;
+
+    /// What else happens once it has been told; says what, if anything.
+    fn meanwhile<'a>(&'a self, _: &'a Scene) -> BoxFuture<'a, anyhow::Result<Option<&'static str>>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// What the repair does, for the timeline.
     fn remedy(&self) -> String;
@@ -72,6 +97,8 @@ pub(super) enum Teller {
     Alert,
     /// The relay, which noticed by itself.
     Relay,
+    /// The relay, told by Alertmanager, in the second chat.
+    Second,
     /// Alertmanager, around the relay.
     Bypass,
 }
@@ -83,15 +110,19 @@ pub(super) struct Fault {
     pub(super) failure_type: &'static str,
     pub(super) alert: &'static str,
     pub(super) teller: Teller,
-    /// Failure types, or services, that chat is rightly told about as well.
+    /// Failure types, services, or words of a headline, that chat is rightly told about as well: each once.
     pub(super) along: &'static [&'static str],
     pub(super) injury: &'static dyn Injury,
+    /// What the output of the runbook's first command matches while it lasts, and only then.
+    pub(super) shows: &'static str,
     pub(super) sign: Sign,
     pub(super) back: Back,
     pub(super) surroundings: Surroundings,
     pub(super) within: Within,
     /// Whether the deployment is to be rolled back; when not, the hook must not be called.
     pub(super) rollback: bool,
+    /// Parts that not every machine has, or `root`.
+    pub(super) needs: &'static [&'static str],
     /// What must hold for users and probes; returns what did not.
     pub(super) judge: fn(&Evidence) -> Vec<String>,
 }
@@ -121,11 +152,13 @@ impl Fault {
             teller: Teller::Alert,
             along: &[],
             injury,
+            shows: SERIES,
             sign: Sign::None,
             back: Back::Repaired,
             surroundings: Surroundings::SHORT,
             within: Within::Window(window),
             rollback: false,
+            needs: &[],
             judge: requests::recover,
         }
     }
@@ -136,6 +169,12 @@ impl Fault {
             Within::Promised(chat, _) => chat,
             Within::Window(window) => window.chat_within(shortened),
         }
+    }
+
+    /// How long after the end of a cause that mutes symptoms one of them could still be told. None of what mutes nothing.
+    pub(super) fn drained(&self, shortened: u64) -> Option<Duration> {
+        let mutes = MUTING.contains(&self.failure_type);
+        mutes.then(|| Duration::from_secs(crate::shorten::range(SHADOW, shortened) + SLOW_LANE))
     }
 
     /// From when it is back to RESOLVED.

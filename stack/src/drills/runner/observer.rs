@@ -107,6 +107,12 @@ impl Observer {
         Ok(())
     }
 
+    /// Sends the form that takes an incident, as the button on the page behind `link` does.
+    pub(super) async fn take(&self, link: &str, who: &str) -> anyhow::Result<StatusCode> {
+        let form = self.client.post(link).header("content-type", "application/x-www-form-urlencoded");
+        Ok(form.body(format!("who={who}")).send().await?.status())
+    }
+
     /// Every alert that Alertmanager holds, muted ones too.
     pub(super) async fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
         self.json(&format!("{}/api/v2/alerts", self.at.alertmanager)).await
@@ -188,7 +194,7 @@ impl Observer {
         Ok(response.text().await?)
     }
 
-    async fn json<T: DeserializeOwned>(&self, url: &str) -> anyhow::Result<T> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, url: &str) -> anyhow::Result<T> {
         let response = self.client.get(url).send().await?.error_for_status()?;
         response.json().await.with_context(|| format!("{url} answers something else"))
     }

@@ -13,18 +13,23 @@ pub struct Outcome {
     pub drill: String,
     /// Whether everything was as it should be.
     pub ok: bool,
-    /// Readiness turned red, or the service fell silent.
+    /// Readiness turned red, the service fell silent, or the rule's expression held.
     pub detected_s: Option<f64>,
     /// The alert began to fire.
     pub alerted_s: Option<f64>,
     /// Chat accepted the first message.
     pub chat_s: Option<f64>,
+    /// Chat accepted that somebody has taken it.
+    pub acked_s: Option<f64>,
     /// The repair began.
     pub repair_s: Option<f64>,
     /// Chat accepted RESOLVED.
     pub resolved_s: Option<f64>,
-    /// What chat received in all.
+    /// What chat received about it.
     pub messages: usize,
+    /// What chat was rightly told besides: headlines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// How long requests took that were sent between detection and repair.
     pub refused_ms: Option<Spread>,
     /// What was not as it should be.
@@ -85,8 +90,14 @@ pub(in crate::drills) async fn write_results(
     results::write(path, figures.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()).await
 }
 
-/// Writes one run each of many drills to `path`.
-pub(in crate::drills) async fn write_all(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let figures = [("drills".to_owned(), serde_json::to_value(outcomes)?)];
-    results::write(path, figures.into_iter().collect()).await
+/// Writes one run each of many drills to `path`, and how long they took, so many at a time.
+pub(in crate::drills) async fn write_all(
+    path: &Path,
+    outcomes: &[Outcome],
+    took: Duration,
+    lanes: usize,
+) -> anyhow::Result<()> {
+    let figures =
+        [("took_s", took.as_secs().into()), ("lanes", lanes.into()), ("drills", serde_json::to_value(outcomes)?)];
+    results::write(path, figures.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()).await
 }

@@ -60,6 +60,11 @@ impl Scene {
         }
     }
 
+    /// What Prometheus answers to `query`, the first value.
+    pub(in crate::drills) async fn query(&self, query: &str) -> anyhow::Result<Option<f64>> {
+        Observer::new(self.stack.endpoints())?.query(query).await
+    }
+
     /// Waits until Prometheus answers `query` with `value`.
     pub(in crate::drills) async fn until_query(
         &self,

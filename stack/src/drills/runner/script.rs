@@ -2,11 +2,11 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{Fault, Outcome, Scene, Teller, chat_down, content::Kind, episode::Episode, observer::Observer};
-use crate::timeline::Timeline;
+use super::{Fault, Outcome, Scene, Teller, bypass, chat_down, content::Kind, episode::Episode, observer::Observer};
+use crate::timeline::{Event, Timeline};
 
 /// How to run a drill.
 #[derive(Debug)]
@@ -40,29 +40,32 @@ pub(in crate::drills) async fn run(
     plan.broken.store(true, Ordering::Relaxed);
     episode.inflict().await?;
     episode.detect().await;
-    let alert = if fault.teller == Teller::Alert { episode.alerted().await } else { None };
-    let told = match fault.teller {
-        Teller::Alert | Teller::Relay => episode.told(alert.as_ref()).await,
-        Teller::Bypass => episode.told_around().await,
-    };
+    if fault.teller == Teller::Bypass {
+        return bypass::run(episode, plan).await;
+    }
+    let alert = if fault.teller == Teller::Relay { None } else { episode.alerted().await };
+    let told = episode.told(alert.as_ref()).await;
     if let (true, Some(took)) = (plan.strict, told) {
         let within = episode.chat_within;
         episode.require(took <= within, || {
             format!("chat was told after {:.3} s, over {:.1} s", took.as_secs_f64(), within.as_secs_f64())
         });
     }
+    if plan.strict {
+        episode.first_look().await;
+    }
     if let (true, Some(alert)) = (plan.strict, &alert) {
         episode.dashboards(alert).await;
         episode.lines(alert).await;
     }
+    episode.taken(alert.as_ref()).await;
+    if let Some(done) = fault.injury.meanwhile(scene).await? {
+        episode.timeline.note(Instant::now(), Event::Fault, done);
+    }
     episode.hold(plan.hold).await;
     episode.repair().await?;
     plan.broken.store(false, Ordering::Relaxed);
-    if fault.teller == Teller::Bypass {
-        episode.quiet(plan.quiet).await;
-        return episode.finish(&[]).await;
-    }
     episode.resolved().await;
     episode.quiet(plan.quiet).await;
-    episode.finish(&[Kind::Firing, Kind::Resolved]).await
+    episode.finish(&[Kind::Firing, Kind::Taken, Kind::Resolved]).await
 }

@@ -10,17 +10,17 @@ const GROUP_INTERVAL: u64 = 30;
 
 /// What stands between a fault and chat, in seconds, as the files of rules and routes say it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::drills) struct Window {
+pub struct Window {
     /// The rule's range, the longest when it has several.
-    pub(in crate::drills) range: u64,
+    pub range: u64,
     /// How much of it must fill before the threshold is crossed.
-    pub(in crate::drills) fill: u64,
+    pub fill: u64,
     /// The rule's `for`.
-    pub(in crate::drills) lasting: u64,
+    pub lasting: u64,
     /// The rule's `keep_firing_for`.
-    pub(in crate::drills) keep: u64,
+    pub keep: u64,
     /// One scrape, one evaluation and the lane's `group_wait`, which nothing shortens.
-    pub(in crate::drills) steps: u64,
+    pub steps: u64,
 }
 
 impl Window {
