@@ -16,7 +16,7 @@ pub struct Seen {
     pub sent_on: HashMap<String, String>,
 }
 
-type Ask = Box<dyn Fn(TestRequest) -> Seen>;
+type Ask = &'static dyn Fn(TestRequest) -> Seen;
 
 /// Asks with `input` as the value of `header`, one value a line. None where HTTP itself forbids it.
 pub fn ask(header: &'static str, more: &[(&'static str, &'static str)], input: &[u8]) -> Option<Seen> {
@@ -35,14 +35,15 @@ fn service() -> Ask {
     let system = System::new();
     let handler = web::to(async || web::Json(context::propagation_headers()));
     let app = system.block_on(init_service(App::new().wrap(http::observe()).default_service(handler)));
-    Box::new(move |request| {
+    // Leaked: at the end of the process, what it holds is gone already.
+    Box::leak(Box::new(move |request: TestRequest| {
         system.block_on(async {
             let response = call_service(&app, request.to_request()).await;
             let request_id = response.headers().get("x-request-id").expect("an id").to_str().expect("text").to_owned();
             let sent_on: Vec<(String, String)> = serde_json::from_slice(&read_body(response).await).expect("pairs");
             Seen { request_id, sent_on: sent_on.into_iter().collect() }
         })
-    })
+    }))
 }
 
 /// Whether `text` is so many lower-case hexadecimal digits, and not all 0.
