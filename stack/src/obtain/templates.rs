@@ -53,11 +53,19 @@ fn can_mount() -> bool {
     attempt.is_ok_and(|output| output.status.success())
 }
 
+/// Places the templates and nothing else of that folder, each at once: another Alertmanager may be starting.
 fn copy(templates: &Path) -> io::Result<()> {
     fs::create_dir_all(PLACE)?;
     for file in fs::read_dir(templates)? {
-        let file = file?;
-        fs::copy(file.path(), Path::new(PLACE).join(file.file_name()))?;
+        let template = file?.path();
+        let Some(name) = template.file_name().filter(|_| template.extension().is_some_and(|kind| kind == "tmpl"))
+        else {
+            continue;
+        };
+        let place = Path::new(PLACE).join(name);
+        let aside = place.with_extension(format!("{}.new", fastrand::u64(..)));
+        fs::copy(&template, &aside)?;
+        fs::rename(aside, place)?;
     }
     Ok(())
 }
