@@ -28,10 +28,10 @@ use crate::{config::Config, error::ApiError};
 /// pool thus pays no extra round trip, a quiet one finds its dead connections.
 const IDLE_TRUST: Duration = Duration::from_secs(1);
 
-/// Work that takes longer is slow: for a minute from then on, all work runs in a transaction that
-/// names its trace.
+/// Work that takes longer is slow. After slow work, and after a statement that Postgres refused, all work runs
+/// in a transaction that names its trace, for a minute: what comes next of the same trouble leads to its requests.
 const SLOW: Duration = Duration::from_millis(250);
-const SLOW_FOR: Duration = Duration::from_mins(1);
+const NAMED_FOR: Duration = Duration::from_mins(1);
 
 /// How to reach Postgres, and how many connections to keep.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     state: watch::Sender<State>,
     suspicion: Notify,
-    slow_until: Mutex<Option<Instant>>,
+    named_until: Mutex<Option<Instant>>,
 }
 
 impl Database {
@@ -105,7 +105,7 @@ impl Database {
     #[must_use]
     pub fn unknown() -> Self {
         let state = watch::Sender::new(State::Unknown);
-        Self(Arc::new(Shared { state, suspicion: Notify::new(), slow_until: Mutex::default() }))
+        Self(Arc::new(Shared { state, suspicion: Notify::new(), named_until: Mutex::default() }))
     }
 
     /// A database that counts as up for ever, for tests.
@@ -125,7 +125,7 @@ impl Database {
         };
         let query = async {
             let mut connection = db::acquire(&pool).await?;
-            if !self.is_slow() {
+            if !self.is_named() {
                 return work(&mut connection).await;
             }
             let mut transaction = begin(&mut connection).await?;
@@ -135,12 +135,15 @@ impl Database {
         };
         let slow = async {
             sleep(SLOW).await;
-            *self.0.slow_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + SLOW_FOR);
+            self.name_traces();
             pending::<Infallible>().await
         };
         tokio::select! {
             biased;
             result = query => result.map_err(|error| {
+                if matches!(error, sqlx::Error::Database(_)) {
+                    self.name_traces();
+                }
                 // The watcher should look at once, unless it already knows.
                 if is_lost(&error) && self.is_up() {
                     self.0.suspicion.notify_one();
@@ -152,8 +155,12 @@ impl Database {
         }
     }
 
-    fn is_slow(&self) -> bool {
-        let until = *self.0.slow_until.lock().unwrap_or_else(PoisonError::into_inner);
+    fn name_traces(&self) {
+        *self.0.named_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + NAMED_FOR);
+    }
+
+    fn is_named(&self) -> bool {
+        let until = *self.0.named_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
 

@@ -78,6 +78,17 @@ async fn once_the_database_is_slow_every_statement_names_its_trace_and_stays_pre
     assert!(!name.contains(' '), "{name} has outlived its transaction");
 }
 
+#[sqlx::test]
+async fn once_a_statement_was_refused_every_statement_names_its_trace(pool: PgPool) {
+    let _capture = Capture::start();
+    let database = Database::fixed(pool.clone());
+    let refused =
+        async |connection: &mut sqlx::PgConnection| sqlx::query("select 1 / 0").execute(connection).await.map(drop);
+    database.run(refused).await.unwrap_err();
+    let statement = found(&pool, &database, an_order_of_this_trace()).await;
+    assert!(statement.starts_with("insert into orders"), "{statement}");
+}
+
 #[actix_web::test]
 async fn a_line_of_the_database_names_the_trace() {
     let _capture = Capture::start();

@@ -122,6 +122,8 @@ impl Stage<'_> {
     async fn failing_orders_are_told_with_a_way_to_their_traces(&self) {
         let mut database = PgConnection::connect(&self.stack.endpoints().database_url).await.unwrap();
         sqlx::query("REVOKE INSERT ON orders FROM orders").execute(&mut database).await.unwrap();
+        // From the first refusal on, statements name their trace.
+        assert_eq!(self.order().await.0, 500);
         let from = Utc::now();
         let (status, trace) = self.order().await;
         assert_eq!(status, 500);

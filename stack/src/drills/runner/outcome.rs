@@ -35,6 +35,9 @@ pub struct Outcome {
     /// What was not as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// What was not when it ran beside others, before it was run again alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
 }
 
 /// Many runs of one drill.
