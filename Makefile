@@ -66,6 +66,7 @@ chaos-check: ## two minutes of it: fixed seeds, and a broken relay that must be 
 .PHONY: bench bench-check
 bench: ## what telemetry costs, beside bare actix-web and the crates people usually take
 	@cd bench && cargo build --release --package bare --package ours && cargo build --profile popular --package popular
+	@cd bench && cargo build --release --package runner --features paired
 	@taskset --cpu-list 1 $(STACK) with-postgres -- \
 	  cargo run --release --quiet --manifest-path bench/Cargo.toml --package runner --features paired -- run --rounds $(ROUNDS)
 
