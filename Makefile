@@ -99,7 +99,9 @@ nightly-schemathesis: ## hold the live service against its description, long
 	@$(STACK) with-postgres -- service/schemathesis.sh 300
 
 nightly-telemetry: ## latency with each backend stuck, and a collector that is away for thirty seconds
-	@cargo test --release --package observability -- --ignored --nocapture --test-threads=1
+	@cargo test --release --package observability --no-run
+	@# On one core: which core a program wakes up on would differ more than what is measured.
+	@taskset --cpu-list 1 cargo test --release --package observability -- --ignored --nocapture --test-threads=1
 
 nightly-fuzz: ## what headers may bring: two minutes of libFuzzer each, and 200,000 random ones
 	@observability/fuzz/run.sh 120
