@@ -53,8 +53,6 @@ impl Template {
 
 /// Target of closing lines.
 pub(crate) const TARGET: &str = "observability::http";
-/// Target of what the library says of itself.
-const OWN_TARGET: &str = "observability";
 
 /// Writes the line that closes a request.
 // Not inlined, so that a profile can name it.
@@ -106,12 +104,12 @@ pub(crate) fn write(core: &Core, metadata: &Metadata<'_>, event: &Event<'_>, req
 }
 
 /// Writes a line of the library's own, whatever the log filter says.
-pub(crate) fn tell(core: &Core, level: Level, told: &str, fields: &[(&str, Value)]) {
+pub(crate) fn tell(core: &Core, level: Level, target: &str, told: &str, fields: &[(&str, Value)]) {
     let request = context::current();
     with_scratch(|buffer| {
         if core.output.wants_json() {
             stamp(buffer);
-            head(buffer, core, level, told, OWN_TARGET);
+            head(buffer, core, level, told, target);
             let mut line = Json::open(buffer);
             if let Some(request) = &request {
                 ids(&mut line, request);

@@ -26,7 +26,9 @@ pub fn set_filter(directives: &str) -> Result<(), String> {
     // Callsites have cached the verdict of the old filter.
     tracing_core::callsite::rebuild_interest_cache();
     // Whatever the new filter says: silence that nobody announced looks like health.
-    subscriber::current(|core| line::tell(core, Level::WARN, "log filter changed", &[("filter", directives.into())]));
+    subscriber::current(|core| {
+        line::tell(core, Level::WARN, module_path!(), "log filter changed", &[("filter", directives.into())]);
+    });
     Ok(())
 }
 

@@ -5,13 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::field::{FieldSet, Value};
-use tracing::metadata::Kind;
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata};
-use tracing_core::callsite::{Callsite, Identifier};
+use tracing::Level;
 
 use crate::metrics::DROPPED;
+use crate::{line, subscriber};
 
 /// The shortest time between two reports.
 const QUIET: Duration = Duration::from_mins(1);
@@ -61,38 +58,21 @@ impl Loss {
         self.count(lost);
     }
 
-    /// Writes a line of what has not been told. Dispatched past the log filter: whoever wants few lines still
+    /// Writes a line of what has not been told. Past the log filter: whoever wants few lines still
     /// wants to know that some of them are missing.
     fn tell(&self) {
         let lost = self.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let cause = std::mem::take(&mut *self.cause.lock().unwrap_or_else(PoisonError::into_inner));
-            let values: [&dyn Value; 6] =
-                [&"telemetry was lost", &"telemetry", &self.signal, &self.reason, &lost, &cause];
-            Event::dispatch(&TOLD, &TOLD.fields().value_set_all(&values.map(Some)));
+            let fields = [
+                ("failure_type", "telemetry".into()),
+                ("signal", self.signal.into()),
+                ("reason", self.reason.into()),
+                ("lost", lost.into()),
+                ("cause", cause.into()),
+            ];
+            subscriber::current(|core| line::tell(core, Level::WARN, module_path!(), "telemetry was lost", &fields));
         }
-    }
-}
-
-struct Telling;
-
-static TOLD: Metadata<'static> = Metadata::new(
-    "loss",
-    module_path!(),
-    Level::WARN,
-    None,
-    None,
-    None,
-    FieldSet::new(&["message", "failure_type", "signal", "reason", "lost", "cause"], Identifier(&Telling)),
-    Kind::EVENT,
-);
-
-impl Callsite for Telling {
-    // No filter is asked.
-    fn set_interest(&self, _: Interest) {}
-
-    fn metadata(&self) -> &Metadata<'_> {
-        &TOLD
     }
 }
 

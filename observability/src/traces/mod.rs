@@ -38,7 +38,9 @@ pub fn set_ratio(ratio: f64) -> Result<(), String> {
         return Err(format!("a sampling ratio is a number from 0 to 1, not {ratio}"));
     }
     subscriber::current(|core| core.sampling.set(ratio)).ok_or("telemetry is not set up")?;
-    subscriber::current(|core| line::tell(core, Level::INFO, "sampling changed", &[("ratio", ratio.into())]));
+    subscriber::current(|core| {
+        line::tell(core, Level::INFO, module_path!(), "sampling changed", &[("ratio", ratio.into())]);
+    });
     Ok(())
 }
 
