@@ -74,16 +74,21 @@ bench-check: ## fail when a request has become dearer, in instructions
 	@cd bench && cargo build --release --package bare --package ours --package runner
 	@cd bench && cargo run --release --quiet --package runner -- check
 
-NIGHTLY := drills pipeline bare service schemathesis telemetry fuzz chaos bench
+NIGHTLY := drills unshortened repeats pipeline bare service schemathesis telemetry fuzz chaos bench
 .PHONY: nightly $(NIGHTLY:%=nightly-%)
 nightly: $(NIGHTLY:%=nightly-%) ## what takes longer: each part runs alone
 
-nightly-drills: drills ## every drill, and the fast ones twenty times each; results and pictures are committed
+nightly-drills: drills ## every drill; the results and pictures are committed
 	@mv .lookout/drills/drills.json stack/results/ && mv .lookout/drills/drills.svg stack/docs/ && cp .lookout/drills/*.svg stack/docs/drills/
+
+nightly-unshortened: ## every drill that waits at most 15 minutes in all, with the windows of rules as they are
+	@$(STACK) drills --unshortened --lanes 6 --timelines .lookout/unshortened --results stack/results/unshortened.json
+
+nightly-repeats: ## the promised times twenty times each, and an outage that outlasts the way around the relay
 	@$(STACK) drill db_down --repeat 20 --results stack/results/db_down.json
 	@$(STACK) drill db_frozen --repeat 20 --results stack/results/db_frozen.json
 	@$(STACK) drill service_down --repeat 20 --results stack/results/service_down.json
-	@$(STACK) drill db_down --for 4m --results stack/results/db_down_4m.json
+	@$(STACK) drill db_down --for 6m --results stack/results/db_down_6m.json
 	@set -o pipefail; $(STACK) drill db_down | tee /dev/stderr | stack/docs/timeline.py stack/docs/db_down.svg stack/docs/message.svg
 
 nightly-pipeline: ## how soon lines and spans are found, and whether an outage of Loki and Jaeger loses any

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import change
 import dashboards
 
 MAX_POINTS = 500  # Grafana takes the panel's width in pixels
@@ -77,13 +78,23 @@ def prometheus(url, panel, target, source, time_range, values):
         result = get(f"{url}/api/v1/query", {"query": expr, "time": time_range.end}, post=True)
         samples = [series["value"] for series in result["data"]["result"]]
     else:
-        seconds = step / 1000
-        start, end = (math.floor(moment / seconds) * seconds for moment in (time_range.start, time_range.end))
-        result = get(
-            f"{url}/api/v1/query_range", {"query": expr, "start": start, "end": end, "step": seconds}, post=True
-        )
-        samples = [sample for series in result["data"]["result"] for sample in series["values"]]
+        samples = [sample for series in over_time(url, expr, time_range, step) for sample in series]
     return any(value != "NaN" for _, value in samples)
+
+
+def over_time(url, expr, time_range, step):
+    """The samples of each series, a step of milliseconds apart."""
+    seconds = step / 1000
+    start, end = (math.floor(moment / seconds) * seconds for moment in (time_range.start, time_range.end))
+    asked = {"query": expr, "start": start, "end": end, "step": seconds}
+    return [series["values"] for series in get(f"{url}/api/v1/query_range", asked, post=True)["data"]["result"]]
+
+
+def changed(url, panel, target, source, time_range, values, since):
+    """Whether what Prometheus draws changes at `since`. A single number is compared with what it was."""
+    step, *rest = time_range.step(panel, target, source)
+    expr = dashboards.fill(target["expr"], {**values, **time_range.variables(step, *rest)})
+    return change.shows(over_time(url, expr, time_range, step), since, time_range.end, step / 1000)
 
 
 def exemplars(url, target, time_range, values):

@@ -6,6 +6,7 @@ import sys
 
 import agree
 import broken
+import change
 import dashboards
 import lint
 import parse
@@ -54,6 +55,8 @@ def check(outcome, validator, promtool, loki_url):
         outcome.add("LogQL parses", parse.logql(every, loki_url))
     else:
         outcome.skip("LogQL parses", "LOKI_URL")
+    for name, right in change.results():
+        outcome.add(f"judged rightly: {name}", () if right else ["a fault would be seen where none is, or overlooked"])
     if validator and promtool:
         for name, noticed in broken.results(every, "overview", validator, promtool):
             outcome.add(f"noticed: {name}", () if noticed else ["nothing complained"])

@@ -3,7 +3,7 @@
 Started by check.sh live. PROMETHEUS_URL, LOKI_URL and JAEGER_URL say where the data sources are. A query that returns
 nothing fails, unless empty-in-health.yml lists its panel: with --filled-by <failure type>, run while that failure
 lasts, exactly those panels must have data. With --panel <uid>/<panel id> --with <variable>=<value>, as a message links
-to it, that panel must.
+to it, that panel must; with --since <moment>, it must also look otherwise from then on.
 """
 import argparse
 import json
@@ -55,6 +55,16 @@ def choose(dashboard, time_range, fixed, single=False, used=None):
 def has_data(panel, target, time_range, values):
     source = dashboards.sources()[target["datasource"]["uid"]]
     return ask.ASK[source["type"]](URLS[source["type"]], panel, target, source, time_range, values)
+
+
+def looks_the_same(dashboard, place, time_range, fixed, since):
+    """Whether no query of the panel shows that something happened at `since`. Lines and traces have no such moment."""
+    asked = [(panel, target) for panel, target in dashboards.queries(dashboard) if f"{dashboard['uid']}/{panel['id']}" == place]
+    of_prometheus = [(panel, target) for panel, target in asked if target["datasource"]["type"] == "prometheus"]
+    values = choose(dashboard, time_range, fixed, used=[json.dumps(target) for _, target in asked])
+    source = dashboards.sources()[asked[0][1]["datasource"]["uid"]]
+    changes = (ask.changed(URLS["prometheus"], panel, target, source, time_range, values, since) for panel, target in of_prometheus)
+    return bool(of_prometheus) and not any(changes)
 
 
 def run(dashboard, time_range, wanted, fixed):
@@ -131,6 +141,7 @@ def main():
     arguments.add_argument("--filled-by", help="only the panels that this failure type fills")
     arguments.add_argument("--panel", help="only this panel, as <uid>/<panel id>")
     arguments.add_argument("--with", dest="fixed", action="append", default=[], help="a variable's value, as name=value")
+    arguments.add_argument("--since", type=float, help="with --panel: the moment of the fault, in seconds of Unix time")
     given = arguments.parse_args()
     if not URLS["prometheus"]:
         arguments.error("PROMETHEUS_URL is not set: without it no variable has a value")
@@ -150,6 +161,10 @@ def main():
         try:
             found, checked = failures(every, time_range, wanted, empty, fixed), wanted
             others = [] if given.filled_by or given.panel else other_problems(every, time_range)
+            if given.panel and given.since:
+                dashboard = every[given.panel.split("/")[0]]
+                same = looks_the_same(dashboard, given.panel, time_range, fixed, given.since)
+                others = ["it looks as it did before the fault"] if same else []
         except ask.Refused as error:
             found, checked, others = {}, [], [str(error)]
         if not (found or others) or time.monotonic() > deadline:

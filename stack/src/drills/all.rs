@@ -15,6 +15,9 @@ use crate::{config::repository, terminal::say, timeline::Timeline};
 /// All of them together, on two cores, with windows shortened.
 const ALL_WITHIN: Duration = Duration::from_mins(25);
 
+/// With windows as they are, what waits longer in all is left to promtool.
+const UNSHORTENED_WITHIN: Duration = Duration::from_mins(15);
+
 /// With more that go wrong, it is not the machine.
 const AGAIN: usize = 6;
 
@@ -24,9 +27,9 @@ pub struct Args {
     /// Which; all when none is named
     drills: Vec<Drill>,
     /// How many stacks at a time
-    #[arg(long, value_name = "STACKS", default_value_t = 4)]
+    #[arg(long, value_name = "STACKS", default_value_t = 5)]
     lanes: usize,
-    /// Wait as long as the rules say, instead of shortening their windows
+    /// Wait as long as the rules say, instead of shortening their windows; without those that wait more than 15 minutes
     #[arg(long)]
     unshortened: bool,
     /// Where the timelines go [default: .lookout/drills in the repository]
@@ -40,6 +43,11 @@ pub struct Args {
 impl Args {
     fn shortened(&self, drill: Drill) -> u64 {
         if self.unshortened { 1 } else { drill.0.surroundings.shorten }
+    }
+
+    /// Whether it would take too long.
+    fn leaves_out(&self, drill: Drill) -> bool {
+        self.unshortened && drill.window().is_some_and(|window| window.waits() > UNSHORTENED_WITHIN)
     }
 }
 
@@ -56,6 +64,10 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let (order, skipped): (Vec<_>, Vec<_>) = order.into_iter().partition(|drill| here.lacks(*drill).is_none());
     for drill in &skipped {
         say(&format!("{}: SKIPPED: needs {}", drill.name(), here.lacks(*drill).unwrap_or_default()));
+    }
+    let (long, order): (Vec<_>, Vec<_>) = order.into_iter().partition(|drill| args.leaves_out(*drill));
+    for drill in &long {
+        say(&format!("{}: left to promtool, for its windows add up to more than 15 minutes", drill.name()));
     }
     let mut outcomes: Vec<Outcome> = stream::iter(order)
         .map(|drill| rehearse(drill, &args, &folder))

@@ -1,8 +1,10 @@
-//! Whether the dashboards show the fault while it lasts: panels that are empty in health, and the one a message leads to.
+//! Whether the dashboards show the fault while it lasts: panels that are empty in health have data, and the one that a
+//! message leads to looks otherwise than before.
 
 use std::process::Stdio;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use tokio::process::Command;
 
 use super::observer::{Alert, Observer};
@@ -14,13 +16,19 @@ const VARIABLES: [&str; 2] = ["service", "env"];
 const WAIT: &str = "30";
 
 /// What is not shown.
-pub(super) async fn judge(observer: &Observer, failure_type: &str, alert: &Alert) -> anyhow::Result<Vec<String>> {
+pub(super) async fn judge(
+    observer: &Observer,
+    failure_type: &str,
+    alert: &Alert,
+    zero: DateTime<Utc>,
+) -> anyhow::Result<Vec<String>> {
     let mut wrong = ask(observer, &["--filled-by", failure_type]).await?;
     let panel = alert.annotation("dashboard");
     if !panel.is_empty() {
-        let values: Vec<String> = VARIABLES.map(|name| format!("{name}={}", alert.label(name))).into();
-        let with = values.iter().flat_map(|value| ["--with", value]);
-        wrong.extend(ask(observer, &["--panel", panel].into_iter().chain(with).collect::<Vec<_>>()).await?);
+        let mut which =
+            vec!["--panel".to_owned(), panel.to_owned(), "--since".to_owned(), zero.timestamp().to_string()];
+        which.extend(VARIABLES.iter().flat_map(|name| ["--with".to_owned(), format!("{name}={}", alert.label(name))]));
+        wrong.extend(ask(observer, &which.iter().map(String::as_str).collect::<Vec<_>>()).await?);
     }
     Ok(wrong)
 }

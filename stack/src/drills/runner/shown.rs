@@ -16,7 +16,7 @@ impl Episode<'_> {
 
     /// The dashboards show it.
     pub(super) async fn dashboards(&mut self, alert: &Alert) {
-        match super::dashboards::judge(&self.observer, self.fault.failure_type, alert).await {
+        match super::dashboards::judge(&self.observer, self.fault.failure_type, alert, self.zero_wall).await {
             Ok(wrong) if wrong.is_empty() => self.timeline.note(Instant::now(), Event::Seen, "the dashboards show it"),
             Ok(wrong) => self.require_all(wrong),
             Err(error) => self.require(false, || format!("the dashboards could not be asked: {error:#}")),

@@ -29,6 +29,11 @@ impl Window {
     /// The same, told 10 s later so that a cause is heard first.
     pub(in crate::drills) const SLOW: u64 = Self::PAGE + 10;
 
+    /// All that passes between the fault and RESOLVED because of the rule alone, as it is.
+    pub(in crate::drills) const fn waits(self) -> Duration {
+        Duration::from_secs(self.range + self.fill + self.lasting + self.keep)
+    }
+
     /// The latest moment of the message, after the fault.
     pub(in crate::drills) const fn chat_within(self, shortened: u64) -> Duration {
         let waits = shorten::range(self.fill, shortened) + shorten::lasting(self.lasting, shortened);
