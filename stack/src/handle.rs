@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use crate::{
     binaries,
-    compose::Compose,
+    compose::{Compose, Overrides},
     config::Settings,
     control::{self, Answer, Request},
     keeper::Order,
@@ -197,14 +197,15 @@ impl Handle {
         }
     }
 
-    /// Starts the service anew as another version, as a deployment does; an empty one is what was built. Not of containers.
+    /// Starts the service anew as another version, as a deployment does; an empty one is what was built. Not of
+    /// containers that are up: they are as their owner's environment made them.
     pub async fn deploy(&self, version: &str) -> anyhow::Result<()> {
         match &self.reach {
             Reach::Own(stack) => stack.deploy(version).await,
             Reach::Up(folder) => {
                 control::ask(folder, &Request::Deploy { version: version.to_owned() }).await.map(|_| ())
             }
-            Reach::Compose(_) => bail!("a deployment is rehearsed on processes: leave out --compose, or DOCKER=1"),
+            Reach::Compose(compose) => compose.deploy(version).await,
         }
     }
 
@@ -263,22 +264,24 @@ impl Handle {
         }
     }
 
+    /// Its containers, if it has any.
+    pub(crate) fn containers(&self) -> Option<&Compose> {
+        match &self.reach {
+            Reach::Compose(compose) => Some(compose),
+            Reach::Own(_) | Reach::Up(_) => None,
+        }
+    }
+
     /// The compose project, of containers.
     #[must_use]
     pub fn project(&self) -> Option<&str> {
-        match &self.reach {
-            Reach::Compose(compose) => Some(compose.name()),
-            Reach::Own(_) | Reach::Up(_) => None,
-        }
+        self.containers().map(Compose::name)
     }
 
     /// How long fresh containers took to be healthy, their images being there.
     #[must_use]
     pub fn healthy_after(&self) -> Option<Duration> {
-        match &self.reach {
-            Reach::Compose(compose) => compose.healthy_after(),
-            Reach::Own(_) | Reach::Up(_) => None,
-        }
+        self.containers()?.healthy_after()
     }
 
     async fn order(&self, component: &str, order: Order) -> anyhow::Result<()> {
@@ -311,9 +314,10 @@ pub async fn running() -> anyhow::Result<Handle> {
     }
 }
 
-/// Starts fresh containers on free ports, and plays their chat; `say` hears what is left out.
-pub async fn start_compose(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Handle> {
-    let (compose, endpoints) = Compose::fresh(say).await?;
+/// Starts fresh containers on free ports, as `docker compose up` does but for `overrides`, and plays their chat; `say` hears
+/// what is left out.
+pub async fn start_compose(overrides: Option<&Overrides>, say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Handle> {
+    let (compose, endpoints) = Compose::fresh(overrides, say).await?;
     Ok(Handle { endpoints, reach: Reach::Compose(compose) })
 }
 

@@ -16,6 +16,7 @@ mod listener;
 mod logs;
 mod obtain;
 mod plan;
+mod policy;
 mod ports;
 mod process;
 mod programs;
@@ -37,7 +38,7 @@ pub mod signals;
 pub mod timeline;
 
 pub use alone::{Alertmanager, Alone};
-pub use compose::without_grafana;
+pub use compose::{Overrides, without_grafana};
 pub use extras::missing;
 pub use handle::{
     ChatChoice, ComponentStatus, Condition, Endpoints, Handle, Options, running, running_compose, start, start_compose,

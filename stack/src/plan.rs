@@ -13,6 +13,7 @@ use crate::{
     folder::Folder,
     handle::{ChatChoice, Endpoints, Options},
     identity::Identity,
+    policy,
     ports::{Ports, Role},
     programs::{self, Found, Program},
     render::Addresses,
@@ -126,17 +127,7 @@ impl Site<'_> {
 
     fn write_policy(&self) -> anyhow::Result<()> {
         let chat = self.ports.url(Role::Chat);
-        let second = "[[route]]\nmatch = { failure_type = [\"alert_pipeline\"] }\n\
-                      levels = [{ channels = [\"slack\", \"second\"] }]\n\n\
-                      [[route]]\nlevels = [{ channels = [\"slack\"] }]\n\n\
-                      [channels.second]\nplatform = \"slack\"\nallow_private = true\n";
-        let second =
-            if self.options.second_chat { format!("{second}url = \"{chat}/second\"\n") } else { String::new() };
-        let policy = format!(
-            "[channels.rollback]\nplatform = \"webhook\"\nurl = \"{chat}/rollback\"\nallow_private = true\nhook = true\n\n\
-             [[route]]\nmatch = {{ failure_type = [\"deploy_regression\"] }}\n\
-             levels = [{{ channels = [\"rollback\", \"slack\"] }}]\n\n{second}"
-        );
+        let policy = policy::played(&chat, self.options.second_chat);
         fs::write(self.policy(), policy).with_context(|| format!("{} cannot be written", self.policy().display()))
     }
 

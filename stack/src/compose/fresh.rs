@@ -9,7 +9,10 @@ use std::{
 use anyhow::Context;
 use serde_json::Value;
 
-use super::docker::{Project, docker};
+use super::{
+    docker::{Project, docker},
+    overrides::{Files, Overrides},
+};
 use crate::{
     binaries,
     ports::{Ports, Role},
@@ -34,6 +37,7 @@ const GONE: [&str; 4] = ["down", "--volumes", "--remove-orphans", "--timeout=10"
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) project: Project,
+    pub(super) files: Option<Files>,
     images: [String; 2],
     /// How long everything took to be healthy, the images being there.
     pub(super) healthy_after: Duration,
@@ -42,17 +46,19 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) async fn start(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Self> {
+    pub(super) async fn start(overrides: Option<&Overrides>, say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Self> {
         let name = format!("lookout-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let ports = Ports::free(&PUBLISHED)?;
         let mut environment =
             vec![("COMPOSE_PROJECT_NAME".to_owned(), name.clone()), ("IMAGE_TAG".to_owned(), name.clone())];
         environment.push(("REVISION".to_owned(), binaries::revision().await));
-        environment.extend(without_grafana(say).await?);
+        let files = overrides.map(Files::write).transpose()?;
+        environment.extend(compose_file(without_grafana(say).await?, files.as_ref()));
         environment.extend(PUBLISHED.map(|role| (role.variable().to_owned(), ports.get(role).to_string())));
         environment.extend(nobody_else(&ports));
         let mut fresh = Self {
             project: Project { environment },
+            files,
             images: ["service", "relay"].map(|image| format!("lookout/{image}:{name}")),
             healthy_after: Duration::ZERO,
             removed: AtomicBool::new(false),
@@ -94,6 +100,13 @@ pub async fn without_grafana(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<Op
     }
     say(format!("Without Grafana: {image} is neither here nor can it be pulled. There are no dashboards."));
     Ok(Some(("COMPOSE_FILE".to_owned(), "docker-compose.yml:stack/without-grafana.yml".to_owned())))
+}
+
+/// The variable that names all files of the project, if it is not the usual one alone.
+fn compose_file(without: Option<(String, String)>, files: Option<&Files>) -> Option<(String, String)> {
+    let Some(files) = files else { return without };
+    let before = without.map_or_else(|| "docker-compose.yml".to_owned(), |(_, before)| before);
+    Some(("COMPOSE_FILE".to_owned(), format!("{before}:{}", files.path().display())))
 }
 
 /// What a person has set for a stack of their own must neither hear of this one nor be linked to by it.

@@ -3,6 +3,7 @@
 mod docker;
 pub(crate) mod doctor;
 mod fresh;
+mod overrides;
 mod player;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +15,8 @@ use tokio::{
 };
 
 pub use fresh::without_grafana;
+pub use overrides::Overrides;
+pub(crate) use overrides::{LOGS_BYTES, SMALL_DISK};
 
 use docker::{Container, Project, docker};
 use fresh::Fresh;
@@ -27,6 +30,7 @@ use crate::{
 /// Longer than any container takes to pass its probe.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
+const ON_ITS_OWN: &str = "this is rehearsed on containers of its own, not on those that are up: leave out --running";
 
 /// Containers that can be broken and repaired.
 #[derive(Debug)]
@@ -50,8 +54,11 @@ impl Compose {
     }
 
     /// A fresh one, all of it healthy.
-    pub(crate) async fn fresh(say: &(dyn Fn(String) + Sync)) -> anyhow::Result<(Arc<Self>, Endpoints)> {
-        let fresh = Fresh::start(say).await?;
+    pub(crate) async fn fresh(
+        overrides: Option<&Overrides>,
+        say: &(dyn Fn(String) + Sync),
+    ) -> anyhow::Result<(Arc<Self>, Endpoints)> {
+        let fresh = Fresh::start(overrides, say).await?;
         Self::of(fresh.project.clone(), Some(fresh)).await
     }
 
@@ -61,7 +68,7 @@ impl Compose {
             bail!("no stack of containers is up: `docker compose up` starts one");
         };
         let name = container.project().to_owned();
-        let player = Player::start(&project).await?;
+        let player = Player::start(&project, fresh.as_ref().and_then(|fresh| fresh.files.as_ref())).await?;
         let chat = player.as_ref().map(Player::url).unwrap_or_default();
         let compose = Self { project, name, player: Mutex::new(player), fresh };
         compose.start("relay").await?;
@@ -147,6 +154,34 @@ impl Compose {
     /// What a command in the container of `component` prints.
     pub(crate) async fn run(&self, component: &str, command: &[&str]) -> anyhow::Result<String> {
         docker(&[&["exec", &self.container(component)], command].concat()).await
+    }
+
+    /// What a shell script prints in a container of its own, which has the volumes of `init`.
+    pub(crate) async fn script(&self, user: &str, script: &str) -> anyhow::Result<String> {
+        let run = ["run", "--rm", "--no-deps", "--user", user, "--entrypoint", "/bin/sh", "init", "-c", script];
+        self.project.compose(&run).await
+    }
+
+    /// An error unless its disks are small, and nobody else's.
+    pub(crate) fn has_small_disks(&self) -> anyhow::Result<()> {
+        let overrides = self.overrides();
+        anyhow::ensure!(overrides.is_some_and(|overrides| overrides.small_disks), ON_ITS_OWN);
+        Ok(())
+    }
+
+    fn overrides(&self) -> Option<&Overrides> {
+        Some(&self.fresh.as_ref()?.files.as_ref()?.overrides)
+    }
+
+    /// Creates the service's container anew as another version; an empty one is what was built.
+    pub(crate) async fn deploy(&self, version: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(self.overrides().is_some(), ON_ITS_OWN);
+        let mut project = self.project.clone();
+        if !version.is_empty() {
+            project.environment.push(("OTEL_RESOURCE_ATTRIBUTES".to_owned(), format!("service.version={version}")));
+        }
+        project.compose(&["up", "--detach", "--no-deps", "--no-build", "service"]).await?;
+        self.start("service").await
     }
 
     /// All of it, volumes excepted.

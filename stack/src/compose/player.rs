@@ -2,7 +2,10 @@
 
 use anyhow::Context;
 
-use super::docker::{Project, docker};
+use super::{
+    docker::{Project, docker},
+    overrides::Files,
+};
 use crate::chat::{self, Chat};
 
 /// What the container `init` writes into secrets, of which the first two are played.
@@ -23,7 +26,7 @@ pub(super) struct Player {
 
 impl Player {
     /// None when the stack writes to a real chat.
-    pub(super) async fn start(project: &Project) -> anyhow::Result<Option<Self>> {
+    pub(super) async fn start(project: &Project, files: Option<&Files>) -> anyhow::Result<Option<Self>> {
         let init = project.container("init").await?;
         if CHATS.iter().any(|name| *name != "ESCALATION_URL" && !init.variable(name).is_empty()) {
             return Ok(None);
@@ -34,6 +37,9 @@ impl Player {
         let escalation = format!("ESCALATION_URL={}/escalation", chat.url());
         let write = ["run", "--rm", "--no-deps", "--env", &slack, "--env", &escalation, "init"];
         project.compose(&write).await.context("the address of chat could not be written")?;
+        if let Some(files) = files {
+            files.play(&chat.url())?;
+        }
         docker(&["restart", &relay.id]).await?;
         Ok(Some(Self { chat }))
     }

@@ -7,10 +7,13 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     injury::Statements,
-    runner::{Evidence, Fault, Injury, Scene, Window, Within, requests},
+    runner::{Evidence, Fault, Injury, Scene, Surroundings, Window, Within, requests},
     tmpfs,
 };
-use crate::identity::Identity;
+use crate::{
+    compose::{Compose, SMALL_DISK},
+    identity::Identity,
+};
 
 /// Every transaction is read-only from now on.
 pub(super) const READONLY: Fault = Fault {
@@ -38,6 +41,7 @@ pub(super) const DISK_FULL: Fault = Fault {
     name: "disk_full",
     injury: &TableDisk,
     needs: &["root"],
+    surroundings: Surroundings { own_containers: true, ..Surroundings::SHORT },
     // The last page of the table takes some more orders first.
     within: Within::Window(Window { range: 60, fill: 45, lasting: 0, keep: 60, steps: Window::PAGE }),
     ..READONLY
@@ -45,6 +49,8 @@ pub(super) const DISK_FULL: Fault = Fault {
 
 const DISK_BYTES: u64 = 16 << 20;
 const FOLDER: &str = "small_disk";
+/// In the container.
+const FILLER: &str = "/small_disk/filler";
 
 #[derive(Debug)]
 struct TableDisk;
@@ -52,16 +58,16 @@ struct TableDisk;
 impl Injury for TableDisk {
     fn inflict<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<String>> {
         Box::pin(async move {
-            let folder = scene.stack().folder()?.join(FOLDER);
-            tmpfs::cover(&folder, DISK_BYTES)?;
-            let table = folder.join("table");
-            fs::create_dir(&table)?;
-            Identity::unprivileged().await?.give(&table)?;
+            let table = small_disk(scene).await?;
             let mut session = scene.session().await?;
-            let create = format!("CREATE TABLESPACE small LOCATION '{}'", table.display());
+            let create = format!("CREATE TABLESPACE small LOCATION '{table}'");
             sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut session).await?;
             sqlx::raw_sql("ALTER TABLE orders SET TABLESPACE small").execute(&mut session).await?;
-            tmpfs::fill(&folder.join("filler"), DISK_BYTES)?;
+            match scene.stack().containers() {
+                // It ends when nothing fits.
+                Some(containers) => drop(postgres(containers, &format!("head -c 16m /dev/zero >{FILLER}")).await),
+                None => tmpfs::fill(&scene.stack().folder()?.join(FOLDER).join("filler"), DISK_BYTES)?,
+            }
             Ok("the table of orders is on a disk of 16 MiB, and something else has taken what is left of it".to_owned())
         })
     }
@@ -72,14 +78,40 @@ impl Injury for TableDisk {
 
     fn repair<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
+            let back = ["ALTER TABLE orders SET TABLESPACE pg_default", "DROP TABLESPACE small"];
+            if let Some(containers) = scene.stack().containers() {
+                postgres(containers, &format!("rm -f {FILLER}")).await?;
+                return scene.sql(&back).await;
+            }
             let folder = scene.stack().folder()?.join(FOLDER);
             let _ = fs::remove_file(folder.join("filler"));
-            scene.sql(&["ALTER TABLE orders SET TABLESPACE pg_default", "DROP TABLESPACE small"]).await?;
+            scene.sql(&back).await?;
             tmpfs::uncover(&folder);
             fs::remove_dir(&folder)?;
             Ok(())
         })
     }
+}
+
+/// A folder of Postgres' on a disk of 16 MiB.
+async fn small_disk(scene: &Scene) -> anyhow::Result<String> {
+    if let Some(containers) = scene.stack().containers() {
+        containers.has_small_disks()?;
+        let table = format!("{SMALL_DISK}/table");
+        postgres(containers, &format!("mkdir {table}")).await?;
+        return Ok(table);
+    }
+    let folder = scene.stack().folder()?.join(FOLDER);
+    tmpfs::cover(&folder, DISK_BYTES)?;
+    let table = folder.join("table");
+    fs::create_dir(&table)?;
+    Identity::unprivileged().await?.give(&table)?;
+    Ok(table.display().to_string())
+}
+
+/// Runs a shell script in the container of Postgres.
+async fn postgres(containers: &Compose, script: &str) -> anyhow::Result<String> {
+    containers.run("postgres", &["/bin/sh", "-c", script]).await
 }
 
 /// Reads go on, writes are refused at once.

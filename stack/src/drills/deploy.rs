@@ -12,6 +12,7 @@ use super::{
 /// Fails a part of its requests from its start on.
 pub(super) const REGRESSION: Fault = Fault {
     back: Back::Service,
+    surroundings: Surroundings { own_containers: true, ..Surroundings::SHORT },
     rollback: true,
     shows: r#""version":"0.2.0""#,
     judge: requests::end,
@@ -31,7 +32,7 @@ pub(super) const DATABASE: Fault = Fault {
     injury: &ThenDatabase,
     // The promise of a killed database, after a start.
     within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
-    surroundings: Surroundings::SHORT,
+    surroundings: Surroundings { own_containers: true, ..Surroundings::SHORT },
     judge: requests::end,
     ..db_down::DOWN
 };

@@ -41,8 +41,8 @@ pub struct Args {
     /// Chat answers 503 through the whole outage
     #[arg(long)]
     pub chat_down: bool,
-    /// Run it this often on one stack, and judge the 95th percentile
-    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Run it this often, each time on a fresh stack, and judge the 95th percentile
+    #[arg(long, conflicts_with = "running", value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// Wait as long as the rules say, instead of shortening their windows
     #[arg(long)]
@@ -84,8 +84,8 @@ impl Args {
     /// With `running` instead of `prefer_running`, when there is a stack up.
     async fn decided(mut self) -> anyhow::Result<Self> {
         // A limit that the drill needs cannot be given to a stack that is up.
-        if self.prefer_running && !self.running && self.drill.0.surroundings.are_usual() {
-            self.running = is_up(self.compose).await?;
+        if self.prefer_running && !self.running && self.repeat == 1 && self.drill.0.surroundings.are_usual() {
+            self.running = is_up(self.compose, self.drill.0.surroundings.own_containers).await?;
         }
         Ok(self)
     }
@@ -97,7 +97,8 @@ impl Args {
         }
         timeline.say("starting a fresh stack");
         if self.compose {
-            return crate::start_compose(&|line| terminal::say(&line)).await;
+            let overrides = self.drill.0.surroundings.overrides();
+            return crate::start_compose(Some(&overrides), &|line| terminal::say(&line)).await;
         }
         crate::start(self.drill.0.surroundings.options(self.shortened(), !self.measures())).await
     }
@@ -121,37 +122,38 @@ pub async fn run(args: Args) -> anyhow::Result<Summary> {
 
 pub(super) async fn rehearse(args: &Args, timeline: &mut Timeline) -> anyhow::Result<(Summary, Vec<Outcome>)> {
     let args = &args.clone().decided().await?;
+    let mut outcomes = Vec::new();
+    // Each on a stack of its own: what comes back is told as that, and soon as flapping.
+    for run in 1..=args.repeat {
+        if args.repeat > 1 {
+            timeline.say(&format!("run {run} of {}", args.repeat));
+        }
+        outcomes.push(run_once(args, timeline).await?);
+    }
+    Ok((conclude(args, &outcomes, timeline).await?, outcomes))
+}
+
+async fn run_once(args: &Args, timeline: &mut Timeline) -> anyhow::Result<Outcome> {
     let scene = Scene::new(args.stack(timeline).await?);
     let plan = args.plan();
     let result = tokio::select! {
-        result = run_all(&scene, args, &plan, timeline) => result,
+        result = runner::run(&scene, args.drill.0, &plan, timeline) => result,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             Err(anyhow::anyhow!("the drill was interrupted"))
         }
     };
     let cleaned = clean_up(scene, args.drill, &plan).await;
-    let outcomes = result?;
+    let outcome = result?;
     cleaned?;
-    Ok((conclude(args, &outcomes, timeline).await?, outcomes))
+    Ok(outcome)
 }
 
-async fn run_all(scene: &Scene, args: &Args, plan: &Plan, timeline: &mut Timeline) -> anyhow::Result<Vec<Outcome>> {
-    let mut outcomes = Vec::new();
-    for run in 1..=args.repeat {
-        if args.repeat > 1 {
-            timeline.say(&format!("run {run} of {}", args.repeat));
-        }
-        outcomes.push(runner::run(scene, args.drill.0, plan, timeline).await?);
-    }
-    Ok(outcomes)
-}
-
-/// Whether there is what [`up`] connects to.
-async fn is_up(compose: bool) -> anyhow::Result<bool> {
+/// Whether there is what [`up`] connects to, and a drill may break.
+async fn is_up(compose: bool, own_containers: bool) -> anyhow::Result<bool> {
     let native = !compose && crate::running().await.is_ok();
     let containers = compose || !Settings::from_environment()?.ignores_docker();
-    Ok(native || containers && Compose::is_up().await)
+    Ok(native || containers && !own_containers && Compose::is_up().await)
 }
 
 /// The stack that is up, of either kind; with `compose`, of containers.

@@ -5,7 +5,11 @@ use std::{fs, path::Path};
 use regex::Regex;
 use tokio::process::Command;
 
-use crate::{docker::repository, machine, whole::say};
+use crate::{
+    docker::{repository, revision},
+    machine,
+    whole::say,
+};
 
 /// 2 MB.
 const CONTEXT: f64 = 2_000_000.0;
@@ -46,11 +50,14 @@ fn sent(said: &str) -> f64 {
     sent[1].parse::<f64>().unwrap() * unit
 }
 
-/// What the build says; the image itself is not kept.
+/// What the build says; the image itself is not kept, but the stacks of other tests take what was built.
 async fn build(context: &Path) -> String {
     let arguments =
         ["build", "--progress=plain", "--build-arg=VERSION=0.1.0", "--target=service-build", "--output=type=cacheonly"];
-    let output = Command::new("docker").args(arguments).arg(".").current_dir(context).output().await.unwrap();
+    let revision = format!("--build-arg=REVISION={}", revision().await);
+    let mut command = Command::new("docker");
+    command.args(arguments).args([&revision, "."]).current_dir(context);
+    let output = command.output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     said

@@ -5,9 +5,14 @@ use std::{
     time::Duration,
 };
 
+use regex::Regex;
 use tokio::{process::Command, time::timeout};
 
-use crate::{docker::repository, machine, whole::say};
+use crate::{
+    docker::{repository, revision},
+    machine,
+    whole::say,
+};
 
 /// The images are built before anything starts.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -40,9 +45,7 @@ impl Shell {
         let mut environment =
             Vec::from(["COMPOSE_PROJECT_NAME", "IMAGE_TAG"].map(|key| (key.to_owned(), name.clone())));
         // As for the other tests: of another revision everything would be built anew.
-        let head = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(repository()).output().await;
-        let head = String::from_utf8(head.unwrap().stdout).unwrap();
-        environment.push(("REVISION".to_owned(), head.trim().to_owned()));
+        environment.push(("REVISION".to_owned(), revision().await));
         environment.extend(stack::without_grafana(&|line| say(&line)).await.unwrap());
         environment.extend(CHATS.map(|name| (name.to_owned(), String::new())));
         let ports = ["SERVICE", "RELAY", "GRAFANA", "PROMETHEUS", "ALERTMANAGER", "LOKI", "JAEGER", "COLLECTOR_HEALTH"];
@@ -79,8 +82,11 @@ async fn docker_compose_up_shows_nothing_but_the_links_and_leaves_the_rest_runni
 
     let shown = String::from_utf8(up.stdout).unwrap();
     assert!(up.status.success() && shown.contains("Stop everything: docker compose down"), "{shown}");
-    // Each line of a container has its name before it.
-    let others: Vec<_> = shown.lines().filter(|line| line.contains(" | ") && !line.starts_with("links-1")).collect();
+    // Each line of a container has its name before it; those of the builder have a number.
+    let of_container = Regex::new(r"^[a-z-]+-1 +\| ").unwrap();
+    let mut of_containers = shown.lines().filter(|line| of_container.is_match(line)).peekable();
+    assert!(of_containers.peek().is_some(), "{shown}");
+    let others: Vec<_> = of_containers.filter(|line| !line.starts_with("links-1 ")).collect();
     assert!(others.is_empty(), "{others:#?}");
     for line in RUN {
         assert!(shell.command(line).status().await.unwrap().success(), "`{line}`");

@@ -31,7 +31,7 @@ pub(crate) fn say(line: &str) {
 /// A fresh stack, and the names of its containers.
 pub(crate) async fn start() -> (Handle, String) {
     let begun = Instant::now();
-    let stack = stack::start_compose(&|line| say(&line)).await.unwrap();
+    let stack = stack::start_compose(None, &|line| say(&line)).await.unwrap();
     let (all, healthy) = (begun.elapsed(), stack.healthy_after().unwrap());
     say(&format!(
         "built and healthy after {:.1} s, of which `up` took {:.1} s",
