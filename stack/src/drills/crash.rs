@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use futures_util::future::BoxFuture;
 
 use super::runner::{Back, Evidence, Fault, Injury, Scene, Sign, Window, requests};
@@ -47,7 +48,11 @@ impl Injury for Crashes {
             for _ in 0..self.0 {
                 let before = scene.started().await;
                 scene.stack().service_admin(&["fault", "crash"]).await?;
-                scene.until_started_after(before, Instant::now() + Duration::from_secs(15)).await?;
+                let deadline = Instant::now() + Duration::from_secs(15);
+                scene.until_started_after(before, deadline).await?;
+                // One that is not scraped in between is not counted.
+                let started = scene.started().await.context("the service does not say when it started")?;
+                scene.until_query(r#"process_start_time_seconds{job="app-fast"}"#, started, deadline).await?;
             }
             Ok(format!("the service crashed {} times (`service admin fault crash`)", self.0))
         })

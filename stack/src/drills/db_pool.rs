@@ -2,7 +2,7 @@
 
 use super::{
     injury::Service,
-    runner::{Fault, Window, requests},
+    runner::{Fault, Surroundings, Window, requests},
 };
 
 /// All ten of them, so that requests wait for one and give up.
@@ -26,6 +26,8 @@ pub(super) const LOCKS: Fault = Fault {
         inflict: &["fault", "locks", "--for", "10m"],
         repair: &["fault", "locks", "--end"],
     },
+    // Shortened more, the warning would be told before requests give up waiting, which nothing shortens.
+    surroundings: Surroundings { shorten: 3, ..Surroundings::SHORT },
     judge: requests::recover_in_the_end,
     ..POOL
 };
