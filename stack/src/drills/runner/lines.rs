@@ -35,6 +35,8 @@ pub(super) async fn judge(
         return Some(Err("leads to no line of the fault"));
     };
     let Some(incident) = incident else { return Some(Err("belongs to a message without its incident")) };
-    let (_, _, page) = observer.page(&format!("{incident}/logs")).await.unwrap_or_default();
-    Some(if page.contains("<pre>") { Ok(found) } else { Err("shows no line on the incident's own page") })
+    let address = format!("{incident}/logs");
+    let page = async || observer.page(&address).await.ok()?.2.contains("<pre>").then_some(found);
+    let shown = until(Instant::now() + FOUND_WITHIN, COARSE, page).await;
+    Some(shown.ok_or("shows no line on the incident's own page"))
 }
