@@ -37,7 +37,7 @@ pub(crate) fn program(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
 
 /// The commit they are built from; empty outside of git. Told to a program when it starts: one that had it built in would be
 /// compiled anew with each commit.
-pub(crate) async fn revision() -> String {
+pub async fn revision() -> String {
     let mut command = Command::new("git");
     command.args(["rev-parse", "--short", "HEAD"]).current_dir(repository()).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.ok().filter(|output| output.status.success());

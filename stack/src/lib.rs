@@ -38,6 +38,7 @@ pub mod signals;
 pub mod timeline;
 
 pub use alone::{Alertmanager, Alone};
+pub use binaries::revision;
 pub use compose::{Overrides, without_grafana};
 pub use extras::missing;
 pub use handle::{

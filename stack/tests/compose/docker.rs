@@ -9,13 +9,6 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Of the sources, as the stack names it.
-pub(crate) async fn revision() -> String {
-    let mut command = Command::new("git");
-    command.args(["rev-parse", "--short", "HEAD"]).current_dir(repository());
-    String::from_utf8(command.output().await.unwrap().stdout).unwrap().trim().to_owned()
-}
-
 /// What `docker` prints on both outputs; it must succeed.
 pub(crate) async fn docker(arguments: &[impl AsRef<OsStr>]) -> String {
     let command = &mut Command::new("docker");

@@ -5,11 +5,7 @@ use std::{fs, path::Path};
 use regex::Regex;
 use tokio::process::Command;
 
-use crate::{
-    docker::{repository, revision},
-    machine,
-    whole::say,
-};
+use crate::{docker::repository, machine, whole::say};
 
 /// 2 MB.
 const CONTEXT: f64 = 2_000_000.0;
@@ -54,7 +50,7 @@ fn sent(said: &str) -> f64 {
 async fn build(context: &Path) -> String {
     let arguments =
         ["build", "--progress=plain", "--build-arg=VERSION=0.1.0", "--target=service-build", "--output=type=cacheonly"];
-    let revision = format!("--build-arg=REVISION={}", revision().await);
+    let revision = format!("--build-arg=REVISION={}", stack::revision().await);
     let mut command = Command::new("docker");
     command.args(arguments).args([&revision, "."]).current_dir(context);
     let output = command.output().await.unwrap();

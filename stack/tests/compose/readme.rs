@@ -8,11 +8,7 @@ use std::{
 use regex::Regex;
 use tokio::{process::Command, time::timeout};
 
-use crate::{
-    docker::{repository, revision},
-    machine,
-    whole::say,
-};
+use crate::{docker::repository, machine, whole::say};
 
 /// The images are built before anything starts.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -45,7 +41,7 @@ impl Shell {
         let mut environment =
             Vec::from(["COMPOSE_PROJECT_NAME", "IMAGE_TAG"].map(|key| (key.to_owned(), name.clone())));
         // As for the other tests: of another revision everything would be built anew.
-        environment.push(("REVISION".to_owned(), revision().await));
+        environment.push(("REVISION".to_owned(), stack::revision().await));
         environment.extend(stack::without_grafana(&|line| say(&line)).await.unwrap());
         environment.extend(CHATS.map(|name| (name.to_owned(), String::new())));
         let ports = ["SERVICE", "RELAY", "GRAFANA", "PROMETHEUS", "ALERTMANAGER", "LOKI", "JAEGER", "COLLECTOR_HEALTH"];
