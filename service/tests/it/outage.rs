@@ -195,7 +195,8 @@ async fn one_broken_connection_is_not_an_outage() {
     assert_eq!(messages(&capture, "database lost"), 0);
 }
 
-/// Ten instances with twenty clients each, which never stop asking.
+/// Ten instances with twenty clients each, which never stop asking. That the instances do not all ask in the same
+/// moment is chance, so `watcher::pause` has its own test.
 #[actix_web::test]
 async fn two_hundred_clients_do_not_storm_a_database_that_is_back() {
     const INSTANCES: usize = 10;
@@ -231,18 +232,13 @@ async fn two_hundred_clients_do_not_storm_a_database_that_is_back() {
         .await;
         let opened = "select sessions from pg_stat_database where datname = current_database()";
         let opened: i64 = sqlx::query_scalar(opened).fetch_one(&mut connection).await.unwrap();
-        let busiest = "select max(count) from (
-            select count(*) over (order by backend_start range between interval '100 ms' preceding and current row)
-            from pg_stat_activity where backend_type = 'client backend') as started";
-        let busiest: i64 = sqlx::query_scalar(busiest).fetch_one(&mut connection).await.unwrap();
-        (opened, busiest, all)
+        (opened, all)
     };
     tokio::select! {
         _ = futures_util::future::join_all(clients) => {}
-        (opened, busiest, all) = check => {
+        (opened, all) = check => {
             // Each once, beside what this test has opened itself to see.
             assert!(opened <= all + 20, "{opened} connections were opened, {all} are needed");
-            assert!(busiest <= all / 2, "{busiest} of {all} connections were opened within 100 ms");
         }
     }
 }
