@@ -54,7 +54,7 @@ pub enum RunTimeSetting {
     },
     /// How `service payments-stub` behaves.
     Payments {
-        /// JSON: `latency_ms`, `error_rate` (0 to 1), `hang`, `reset`, `decline`. Left out: shows what holds.
+        /// JSON: `latency_ms`, `error_rate` (0 to 1), `hang_every` (1: always), `reset`, `decline`. Left out: shows what holds.
         behaviour: Option<String>,
     },
     /// Share of new traces that is kept.

@@ -26,8 +26,8 @@ struct Behaviour {
     latency_ms: u64,
     /// Share of calls that are answered with 500, 0 to 1.
     error_rate: f64,
-    /// Calls are never answered.
-    hang: bool,
+    /// Every so many calls, one is never answered. 1: none is answered; 0: all are.
+    hang_every: u64,
     /// Connections are reset instead of answered.
     reset: bool,
     /// Charges are refused.
@@ -75,13 +75,13 @@ pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
 }
 
 async fn pay(request: HttpRequest, state: Shared, charge: web::Json<Charge>) -> HttpResponse {
-    let behaviour = {
+    let (behaviour, call) = {
         let mut state = lock(&state);
         state.calls += 1;
-        state.behaviour
+        (state.behaviour, state.calls)
     };
     sleep(Duration::from_millis(behaviour.latency_ms)).await;
-    if behaviour.hang {
+    if behaviour.hang_every > 0 && call.is_multiple_of(behaviour.hang_every) {
         std::future::pending::<()>().await;
     }
     if behaviour.reset {

@@ -96,7 +96,7 @@ async fn an_order_whose_payment_is_declined_stays_open(pool: PgPool) {
 #[sqlx::test]
 async fn what_the_provider_leaves_open_is_a_warning_and_is_finished_later_once(pool: PgPool) {
     for (behaviour, calls) in [
-        (json!({ "hang": true }), 2),
+        (json!({ "hang_every": 1 }), 2),
         (json!({ "latency_ms": 5000 }), 2),
         (json!({ "error_rate": 1.0 }), 2),
         (json!({ "reset": true }), 2),
@@ -164,7 +164,7 @@ async fn a_provider_that_hangs_takes_no_places_of_other_requests(pool: PgPool) {
     let payments = Payments::new(&provider.url().parse().unwrap(), timeout, timeout, 1).unwrap();
     let api = start_with(parts(Database::fixed(pool), payments, Limits { at_once: 2, ..LIMITS })).await;
     let (first, second) = (api.an_order().await, api.an_order().await);
-    provider.behave(&json!({ "hang": true }));
+    provider.behave(&json!({ "hang_every": 1 }));
     let others = async {
         eventually("one waits", Duration::from_secs(5), async || provider.charges().1 == 1).await;
         let answer = api.pay(&second).await;
