@@ -273,7 +273,7 @@ fn the_provider_is_steered_from_the_command_line() {
         let output = run(&[&["admin", "payments"], behaviour].concat(), &[("PAYMENTS_LISTEN", &provider.0.public)]);
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    let slow = "{\"latency_ms\":50,\"error_rate\":0.5,\"hang\":false,\"reset\":false,\"decline\":false}\n";
+    let slow = "{\"latency_ms\":50,\"error_rate\":0.5,\"hang_every\":0,\"reset\":false,\"decline\":false}\n";
     assert_eq!(set(&[r#"{"latency_ms":50,"error_rate":0.5}"#]), (Some(0), slow.into()));
     assert_eq!(set(&[]), (Some(0), slow.into()));
     assert_eq!(set(&[r#"{"speed":1}"#]).0, Some(1));
