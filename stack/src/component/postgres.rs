@@ -70,7 +70,6 @@ pub(crate) fn postgres(
         format!("port={port}"),
         // The default folder belongs to root, and a path may be too long for a socket.
         "unix_socket_directories=".to_owned(),
-        "max_connections=200".to_owned(),
     ];
     if !durable {
         settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"].map(str::to_owned));
@@ -86,6 +85,9 @@ pub(crate) fn postgres(
             format!("ident_file={}", data.join("pg_ident.conf").display()),
             format!("log_directory={}", lines.display()),
         ]);
+    } else {
+        // Tests side by side, each with pools of its own.
+        settings.push("max_connections=200".to_owned());
     }
     let mut arguments = vec!["-D".into(), data.into_os_string()];
     for setting in settings {
