@@ -192,6 +192,9 @@ mod tests {
         let pauses: Vec<_> = (0..20).map(|_| pause(Seen::Down)).collect();
         assert!(pauses.iter().all(|pause| (PERIOD / 2..PERIOD * 2).contains(pause)), "{pauses:?}");
         assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+        // Not by a hair: of 20 pauses spread over one `PERIOD`, all within a quarter of it are one chance in 10^10.
+        let (shortest, longest) = (*pauses.iter().min().unwrap(), *pauses.iter().max().unwrap());
+        assert!(longest > shortest + PERIOD / 4, "{pauses:?}");
     }
 
     #[test]
