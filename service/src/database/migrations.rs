@@ -111,17 +111,15 @@ fn grants(user: &str) -> String {
 
 /// The migrations that the database lacks.
 async fn missing(migrator: &Migrator, connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
-    let applied: Vec<i64> = match db::observe(
-        "SELECT",
-        "_sqlx_migrations",
-        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(connection),
-    )
-    .await
-    {
-        // 42P01: there is no such table yet.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
-        outcome => outcome?,
+    let look = async {
+        // A first start is no failing query.
+        let there = "select to_regclass('_sqlx_migrations') is not null";
+        if !sqlx::query_scalar::<_, bool>(there).fetch_one(&mut *connection).await? {
+            return Ok(vec![]);
+        }
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(connection).await
     };
+    let applied: Vec<i64> = db::observe("SELECT", "_sqlx_migrations", look).await?;
     Ok(migrator.iter().map(|migration| migration.version).filter(|version| !applied.contains(version)).collect())
 }
 
