@@ -1,8 +1,12 @@
 //! Every variable: its default, a good value, a bad one; the four layers; settings that contradict
 //! each other.
 
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
+use regex::Regex;
 use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::support::program::run;
@@ -239,20 +243,23 @@ async fn check_says_what_is_wrong_with_the_database(pool: PgPool) {
 }
 
 #[test]
-fn every_variable_of_the_compose_example_means_something_to_compose() {
+fn the_compose_example_has_every_variable_of_compose_with_its_default() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
-    let compose = read("docker-compose.yml");
-    let example = read(".env.example");
-    let variables: Vec<_> = example
+    let (compose, example) = (read("docker-compose.yml"), read(".env.example"));
+    let known: BTreeMap<_, _> = example
         .lines()
-        .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('=').map(|(name, _)| name))
-        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('='))
+        .filter(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
         .collect();
-    assert!(variables.len() > 10, "{variables:?}");
-    for variable in variables {
-        let used = ["-", ":", "}", "?"].iter().any(|end| compose.contains(&format!("${{{variable}{end}")));
-        assert!(used || variable == "COMPOSE_FILE", "{variable} of .env.example is not in docker-compose.yml");
+    let used: BTreeSet<_> =
+        Regex::new(r"\$\{([A-Z_]+)").unwrap().captures_iter(&compose).map(|f| f.extract::<1>().1[0]).collect();
+    // Compose's own, which names the files that have the others.
+    let named: BTreeSet<_> = known.keys().copied().filter(|name| *name != "COMPOSE_FILE").collect();
+    assert!(used.len() > 10 && used == named, "compose has {used:?}, .env.example {named:?}");
+    for default in Regex::new(r"\$\{([A-Z_]+):?-([^${}]*)\}").unwrap().captures_iter(&compose) {
+        let (_, [name, default]) = default.extract();
+        assert_eq!(Some(&default), known.get(name), "{name}");
     }
 }
 
