@@ -68,6 +68,7 @@ pub(crate) async fn watch(relay: &Relay) -> sqlx::Result<()> {
     let mut alert = Alert::new(labels, DateTime::from_timestamp_millis(since).unwrap_or_default(), Utc::now());
     alert.annotations.insert("summary".into(), "Monitoring is silent: its heartbeat has stopped".into());
     alert.annotations.insert("impact".into(), "Faults may go unnoticed until it is back.".into());
+    alert.annotations.insert("dashboard".into(), "alerts/5".into());
     record(relay, vec![alert], status).await
 }
 

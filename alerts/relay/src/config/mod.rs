@@ -71,6 +71,7 @@ impl Config {
         let (channels, policy, doubts) = policy::File::read(&args.relay_policy)?.apply(channels(args)?)?;
         let relay = public_url("PUBLIC_URL_RELAY", &args.public_url_relay)?;
         let loopback = args.relay_listen.ip().is_loopback() || relay.as_ref().is_some_and(crate::message::loopback);
+        let loki = public_url("LOKI_URL", &args.loki_url)?;
         Ok(Self {
             local: loopback && args.telemetry.environment == "local",
             sign_in: secret("RELAY_SIGN_IN_TOKEN_FILE", &args.relay_sign_in_token_file)?,
@@ -78,7 +79,6 @@ impl Config {
             heartbeat_patience: args.relay_heartbeat_patience,
             prometheus: public_url("PROMETHEUS_URL", &args.prometheus_url)?,
             alertmanager: public_url("ALERTMANAGER_URL", &args.alertmanager_url)?,
-            loki: public_url("LOKI_URL", &args.loki_url)?,
             policy,
             doubts,
             listen: args.relay_listen,
@@ -91,7 +91,9 @@ impl Config {
                 grafana: public_url("PUBLIC_URL_GRAFANA", &args.public_url_grafana)?,
                 prometheus: public_url("PUBLIC_URL_PROMETHEUS", &args.public_url_prometheus)?,
                 jaeger: public_url("PUBLIC_URL_JAEGER", &args.public_url_jaeger)?,
+                loki: loki.is_some(),
             },
+            loki,
             channels,
             bypass: secret("ESCALATION_URL_FILE", &args.escalation_url_file)?.is_some(),
             telemetry: args.telemetry.clone(),

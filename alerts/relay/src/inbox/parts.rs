@@ -2,7 +2,7 @@
 use maud::{Markup, html};
 
 use crate::incident::{Incident, State};
-use crate::message::{Links, clean, cut};
+use crate::message::{LOG_LINES, Links, clean, cut};
 use crate::runbooks;
 use crate::store::{Delivery, Entry};
 use crate::time;
@@ -53,7 +53,7 @@ pub(super) fn detail(entry: &Entry, links: &Links, token: &str, logs: bool) -> M
         }
         @if !incident.description.is_empty() { h2 { "What was measured" } p { (paragraph(&incident.description)) } }
         (look(incident, links))
-        @if logs { p { a href={ "/incidents/" (incident.code) "/logs" } { "Log lines of that time" } } }
+        @if logs && links.of(incident).iter().all(|link| link.name != LOG_LINES) { p { a href={ "/incidents/" (incident.code) "/logs" } { "Log lines of that time" } } }
         h2 { "Channels" }
         (channels(&entry.deliveries))
         h2 { "Timeline" }

@@ -1,6 +1,7 @@
 //! Links from a message. They lead to configured addresses only: from an alert comes nothing but query text.
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
+use serde_json::json;
 
 use crate::incident::Incident;
 use crate::runbooks;
@@ -12,6 +13,9 @@ const BEFORE: TimeDelta = TimeDelta::minutes(15);
 /// The half second of the rules on slow queries, and of what the collector keeps in any case.
 const SLOW: &str = "500ms";
 
+/// The name of the link to log lines.
+pub(crate) const LOG_LINES: &str = "Log lines";
+
 /// Where people reach the parts of the stack. What is not set has no link.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
@@ -19,6 +23,8 @@ pub(crate) struct Links {
     pub(crate) grafana: Option<Url>,
     pub(crate) prometheus: Option<Url>,
     pub(crate) jaeger: Option<Url>,
+    /// Whether there is a Loki, so that log lines can be looked for.
+    pub(crate) loki: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +49,7 @@ impl Links {
             ("Dashboard", self.dashboard(incident)),
             // Without Grafana, the same expression in Prometheus.
             ("Graph", self.graph(incident).filter(|_| self.dashboard(incident).is_none())),
+            (LOG_LINES, self.log_lines(incident)),
             ("Failing traces", self.traces(incident, Shown::Failed)),
             ("Slow traces", self.traces(incident, Shown::Slow)),
         ];
@@ -96,6 +103,36 @@ impl Links {
             .append_pair("g0.tab", "0")
             .append_pair("g0.range_input", "1h")
             .append_pair("g0.end_input", &end.format("%Y-%m-%d %H:%M:%S").to_string());
+        Some(url)
+    }
+
+    /// The alert's own query at that time in Grafana, or on the relay's page, which asks Loki itself.
+    fn log_lines(&self, incident: &Incident) -> Option<Url> {
+        if !self.loki || incident.query.is_empty() {
+            return None;
+        }
+        let Some(grafana) = &self.grafana else {
+            return under(self.relay.as_ref()?, &["incidents", &incident.code, "logs"]);
+        };
+        let (start, end) = around(incident)?;
+        let pane = json!({
+            "datasource": "loki",
+            "queries": [{
+                "refId": "A",
+                "datasource": { "type": "loki", "uid": "loki" },
+                "expr": incident.query,
+                "queryType": "range",
+            }],
+            "range": { "from": start.timestamp_millis().to_string(), "to": end.timestamp_millis().to_string() },
+        });
+        let mut url = under(grafana, &["explore"])?;
+        url.query_pairs_mut()
+            .append_pair("schemaVersion", "1")
+            .append_pair("orgId", "1")
+            .append_pair("panes", &json!({ "a": pane }).to_string());
+        // A plus that stands for a space is not everybody's reading.
+        let query = url.query().map(|query| query.replace('+', "%20"));
+        url.set_query(query.as_deref());
         Some(url)
     }
 

@@ -7,7 +7,7 @@ mod tests;
 mod text;
 mod words;
 
-pub(crate) use links::{Link, Links, loopback};
+pub(crate) use links::{LOG_LINES, Link, Links, loopback};
 pub(crate) use text::{clean, cut, cut_by, neutral};
 
 use crate::incident::{Incident, Subject};

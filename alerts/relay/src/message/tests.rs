@@ -57,6 +57,7 @@ fn links() -> Links {
         grafana: url("https://grafana.example.com/g"),
         prometheus: url("http://127.0.0.1:9090"),
         jaeger: url("https://jaeger.example.com/ui"),
+        loki: true,
     }
 }
 

@@ -95,11 +95,14 @@ async fn a_heartbeat_that_stops_is_an_incident_until_it_is_back() {
     let chat = Chat::start(&[OK]).await;
     let mut setup = Setup::slack(&chat.url);
     setup.set("RELAY_HEARTBEAT_PATIENCE", "2s");
+    setup.set("PUBLIC_URL_GRAFANA", "https://grafana.example.com");
     let relay = setup.start().await;
     let beat = async || relay.post("/v1/heartbeat").bearer_auth(TOKEN).json(&firing()).send().await.unwrap();
     beat().await;
     let messages = chat.accepted(1).await;
     assert!(messages[0].contains("FIRING") && messages[0].contains("Monitoring is silent"), "{messages:?}");
+    let panel = "https://grafana.example.com/d/alerts/alerts?orgId=1&viewPanel=panel-5&";
+    assert!(chat.posts()[0].body.to_string().contains(panel), "{:?}", chat.posts()[0].body);
     let silent = relay.incidents().await;
     assert_eq!((silent.len(), &silent[0]["failure_type"]), (1, &json!("watchdog")));
     beat().await;

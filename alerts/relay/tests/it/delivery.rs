@@ -117,6 +117,7 @@ async fn the_message_says_what_to_do_and_where_to_look() {
     setup.set("PUBLIC_URL_RELAY", "http://127.0.0.1:8090");
     setup.set("PUBLIC_URL_PROMETHEUS", "https://prometheus.example.com");
     setup.set("PUBLIC_URL_JAEGER", "https://jaeger.example.com");
+    setup.set("LOKI_URL", "http://loki.example.com");
     let relay = setup.start().await;
     let mut alert = firing();
     alert["alerts"][0]["annotations"]["query"] = r#"{service_name="orders"}"#.into();
@@ -138,6 +139,7 @@ async fn the_message_says_what_to_do_and_where_to_look() {
             "Runbook (opens on that machine only)",
             "Incident (opens on that machine only)",
             "Graph",
+            "Log lines (opens on that machine only)",
             "Failing traces",
             "Take it (opens on that machine only)",
             "Who has it"
@@ -146,11 +148,16 @@ async fn the_message_says_what_to_do_and_where_to_look() {
     assert_eq!(fields[0].1, "http://127.0.0.1:8090/runbooks/db_down");
     assert!(fields[2].1.starts_with("https://prometheus.example.com/graph?g0.expr=db_up+%3D%3D+0&"), "{}", fields[2].1);
     assert!(
-        fields[3]
+        fields[3].1.starts_with("http://127.0.0.1:8090/incidents/") && fields[3].1.ends_with("/logs"),
+        "{}",
+        fields[3].1
+    );
+    assert!(
+        fields[4]
             .1
             .starts_with("https://jaeger.example.com/search?service=orders&tags=%7B%22error%22%3A%22true%22%7D&"),
         "{}",
-        fields[3].1
+        fields[4].1
     );
 }
 
