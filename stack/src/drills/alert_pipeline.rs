@@ -64,14 +64,17 @@ impl Injury for Chat {
     }
 }
 
-/// Alertmanager is dead: the relay misses its heartbeat, for 45 s.
-pub(super) const ALERTMANAGER_DOWN: Fault = silent("alertmanager_down", &Process::Killed("alertmanager"), 75);
+/// The relay's patience with its heartbeat, one look, and five seconds.
+const MISSED: u64 = 45 + 1 + 5;
+
+/// Alertmanager is dead: the relay misses its heartbeat.
+pub(super) const ALERTMANAGER_DOWN: Fault = silent("alertmanager_down", &Process::Killed("alertmanager"), MISSED);
 
 /// Prometheus is dead. Alertmanager keeps what it heard last for four resend delays, the Watchdog too.
-pub(super) const PROMETHEUS_DOWN: Fault = silent("prometheus_down", &Process::Killed("prometheus"), 75 + 4 * 15);
+pub(super) const PROMETHEUS_DOWN: Fault = silent("prometheus_down", &Process::Killed("prometheus"), MISSED + 4 * 15);
 
 /// Alertmanager is there and says nothing.
-pub(super) const HEARTBEAT_LOST: Fault = silent("watchdog", &Process::Frozen("alertmanager"), 75);
+pub(super) const HEARTBEAT_LOST: Fault = silent("watchdog", &Process::Frozen("alertmanager"), MISSED);
 
 /// The relay notices by itself, for nothing is left that could tell it.
 const fn silent(name: &'static str, injury: &'static Process, seconds: u64) -> Fault {
@@ -79,7 +82,8 @@ const fn silent(name: &'static str, injury: &'static Process, seconds: u64) -> F
         teller: Teller::Relay,
         // One of the two does not answer.
         shows: " 000",
-        along: &["alert_pipeline"],
+        // Of Prometheus, which has told nobody meanwhile.
+        along: &["could not hand alerts"],
         within: Within::Promised(Duration::from_secs(seconds), Duration::from_mins(1)),
         ..Fault::new(name, "watchdog", "Watchdog", injury, Window { range: 0, fill: 0, lasting: 0, keep: 0, steps: 0 })
     }

@@ -8,39 +8,35 @@ use serde_json::json;
 
 use super::runner::{Fault, Injury, Scene, Window};
 
-/// So seldom that the breaker stays closed.
+/// More than the 5 % of the rule, and never in a row, which would open the breaker.
 pub(super) const TIMEOUTS: Fault = Fault {
     shows: r#""error_type":"timeout""#,
-    // Until it is told, it only looks slow.
-    along: &["latency"],
     ..Fault::new(
         "dependency",
         "dependency",
         "DependencyTimeouts",
-        &Provider::Stutters,
-        // However long the window, the fifth timeout comes after some 10 s.
-        Window { range: 300, fill: 15, lasting: 300, keep: 0, steps: Window::SLOW },
+        &Provider { hang_every: 8 },
+        // However long the window, the fifth timeout comes after some 5 s.
+        Window { range: 300, fill: 15, lasting: 120, keep: 0, steps: Window::SLOW },
     )
 };
 
-/// So long that the breaker opens.
+/// No call is answered, and the breaker opens.
 pub(super) const BREAKER: Fault = Fault::new(
     "breaker",
     "breaker",
     "CircuitBreakerOpen",
-    &Provider::Hangs,
+    &Provider { hang_every: 1 },
     // The first calls run into their time limit before the breaker opens.
     Window { range: 15, fill: 15, lasting: 30, keep: 15, steps: 10 + Window::SLOW },
 );
 
-const PAYMENTS_PER_SECOND: u32 = 4;
-/// More than the 5 % of the rule, and never in a row, which would open the breaker.
-const ONE_IN: u64 = 8;
+const PAYMENTS_PER_SECOND: u32 = 8;
 
+/// It leaves one in `hang_every` calls unanswered.
 #[derive(Clone, Copy, Debug)]
-enum Provider {
-    Stutters,
-    Hangs,
+struct Provider {
+    hang_every: u64,
 }
 
 impl Injury for Provider {
@@ -49,16 +45,11 @@ impl Injury for Provider {
             let at = scene.stack().endpoints();
             let client = crate::http::client(Duration::from_secs(10))?;
             scene.hold(pay(client.clone(), at.service.clone()));
-            match self {
-                Self::Hangs => {
-                    behave(&client, &at.payments, 1).await?;
-                    Ok("the payments provider answers nothing".to_owned())
-                }
-                Self::Stutters => {
-                    behave(&client, &at.payments, ONE_IN).await?;
-                    Ok(format!("the payments provider answers all calls but each {ONE_IN}th"))
-                }
-            }
+            behave(&client, &at.payments, self.hang_every).await?;
+            Ok(match self.hang_every {
+                1 => "the payments provider answers nothing".to_owned(),
+                n => format!("the payments provider answers all but one in {n} calls"),
+            })
         })
     }
 

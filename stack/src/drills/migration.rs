@@ -5,8 +5,6 @@ use futures_util::future::BoxFuture;
 use super::runner::{Back, Fault, Injury, Scene, Sign, Window, requests};
 
 pub(super) const MIGRATION: Fault = Fault {
-    // Nobody deployed another version.
-    along: &["restart"],
     sign: Sign::Readiness,
     back: Back::Service,
     judge: requests::end,
