@@ -1,8 +1,9 @@
 """Runs every panel's query, its variables filled in, against running data sources, as Grafana would.
 
 Started by check.sh live. PROMETHEUS_URL, LOKI_URL and JAEGER_URL say where the data sources are. A query that returns
-nothing fails, unless empty-in-health.yml lists its panel: with --filled-by <failure type>, run while that failure
-lasts, exactly those panels must have data. With --panel <uid>/<panel id> --with <variable>=<value>, as a message links
+nothing fails, unless empty-in-health.yml lists its panel: with --healthy, run while nothing is wrong, such a panel fails
+if all its queries have data; with --filled-by <failure type>, run while that failure lasts, exactly those panels must
+have data. With --panel <uid>/<panel id> --with <variable>=<value>, as a message links
 to it, that panel must; with --since <moment>, it must also look otherwise from then on.
 """
 import argparse
@@ -103,6 +104,15 @@ def failures(every, time_range, wanted, may_be_empty, fixed):
     return found
 
 
+def full(every, time_range, listed, fixed):
+    """The panels of the list that have data all the same, by panel."""
+    problems = {}
+    for uid, dashboard in every.items():
+        for panel, _, problem in run(dashboard, time_range, listed, fixed):
+            problems.setdefault(f"{uid}/{panel['id']}", []).append(problem)
+    return {place: ["has data, and empty-in-health.yml lists it"] for place, found in problems.items() if not any(found)}
+
+
 def other_problems(every, time_range):
     """What is wrong beside the panels: annotations, and the links from one signal to the next."""
     return [*annotations(every, time_range), *links.problems(URLS, time_range)]
@@ -138,6 +148,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--minutes", type=int, default=15, help="length of the time range (default 15)")
     arguments.add_argument("--wait", type=int, default=0, help="seconds to wait for what has no data yet (default 0)")
+    arguments.add_argument("--healthy", action="store_true", help="nothing is wrong: what is listed as empty must be")
     arguments.add_argument("--filled-by", help="only the panels that this failure type fills")
     arguments.add_argument("--panel", help="only this panel, as <uid>/<panel id>")
     arguments.add_argument("--with", dest="fixed", action="append", default=[], help="a variable's value, as name=value")
@@ -160,6 +171,8 @@ def main():
         time_range = ask.Range(time.time(), given.minutes)
         try:
             found, checked = failures(every, time_range, wanted, empty, fixed), wanted
+            if given.healthy:
+                found |= full(every, time_range, empty, fixed)
             others = [] if given.filled_by or given.panel else other_problems(every, time_range)
             if given.panel and given.since:
                 dashboard = every[given.panel.split("/")[0]]

@@ -120,6 +120,7 @@ impl Stage<'_> {
     }
 
     async fn failing_orders_are_told_with_a_way_to_their_traces(&self) {
+        self.check_dashboards(&["live", "--healthy", "--wait", "60"]).await;
         let mut database = PgConnection::connect(&self.stack.endpoints().database_url).await.unwrap();
         sqlx::query("REVOKE INSERT ON orders FROM orders").execute(&mut database).await.unwrap();
         // From the first refusal on, statements name their trace.
