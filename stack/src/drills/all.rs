@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use super::{Drill, Outcome, one, runner};
 use crate::{config::repository, terminal::say, timeline::Timeline};
 
-/// All of them together, on two cores, with windows shortened.
+/// All of them together, those that are run once more included, on two cores, with windows shortened.
 const ALL_WITHIN: Duration = Duration::from_mins(25);
 
 /// With windows as they are, what waits longer in all is left to promtool.
@@ -75,8 +75,8 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         .inspect(|outcome| say(&row(outcome, &args)))
         .collect()
         .await;
-    let took = begun.elapsed();
     again_alone(&mut outcomes, &args, &folder).await;
+    let took = begun.elapsed();
     outcomes.sort_by_key(|outcome| drills.iter().position(|drill| drill.name() == outcome.drill));
     say(&table(&outcomes, &args));
     let wrong = outcomes.iter().filter(|outcome| !outcome.ok).count();

@@ -1,5 +1,7 @@
 //! Whether a message tells a person what they need: what, what it means, what to do first, and links that open.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     first_look::squeezed,
     links,
@@ -64,13 +66,14 @@ pub(super) struct Judgement {
     pub(super) remarks: Vec<String>,
 }
 
-/// Judges a FIRING message, about `alert` unless the relay noticed by itself.
+/// Judges a FIRING message about what happened at `fault`, and about `alert` unless the relay noticed by itself.
 pub(super) async fn judge(
     observer: &Observer,
     message: &Message,
     failure_type: &str,
     step: &str,
     alert: Option<&Alert>,
+    fault: DateTime<Utc>,
 ) -> Judgement {
     let mut judgement = Judgement::default();
     let text = squeezed(&message.text());
@@ -86,7 +89,7 @@ pub(super) async fn judge(
             judgement.wrong.push(format!("the message does not say {what}: {expected:?}"));
         }
     }
-    links::judge(observer, message, failure_type, alert, &mut judgement).await;
+    links::judge(observer, message, failure_type, alert, fault, &mut judgement).await;
     judgement
 }
 
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     fn message(text: &str) -> Message {
-        Message { at_ms: 0, received_at: chrono::Utc::now(), body: serde_json::json!({ "text": text }) }
+        Message { at_ms: 0, received_at: Utc::now(), body: serde_json::json!({ "text": text }) }
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Whether an alert's query leads to lines of the fault, and the incident's page to the same ones.
+//! Whether an alert's query leads to lines of the fault, and the message's link to the same ones.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Url;
+use serde_json::Value;
 
 use super::{
     episode::COARSE,
@@ -15,11 +17,11 @@ const FOUND_WITHIN: Duration = Duration::from_secs(20);
 /// What a clock may be off, and a fault be older than its alert.
 const BEFORE: TimeDelta = TimeDelta::seconds(5);
 
-/// How many lines since `fault` it leads to; none when there is nothing to ask, or nobody.
+/// How many lines since `fault` it leads to, as `link` of the message does; none when there is nothing to ask, or nobody.
 pub(super) async fn judge(
     observer: &Observer,
     alert: &Alert,
-    incident: Option<&str>,
+    link: Option<&str>,
     fault: DateTime<Utc>,
 ) -> Option<Result<usize, &'static str>> {
     let query = alert.annotation("query");
@@ -34,9 +36,19 @@ pub(super) async fn judge(
     let Some(found) = until(Instant::now() + FOUND_WITHIN, COARSE, ask).await else {
         return Some(Err("leads to no line of the fault"));
     };
-    let Some(incident) = incident else { return Some(Err("belongs to a message without its incident")) };
-    let address = format!("{incident}/logs");
-    let page = async || observer.page(&address).await.ok()?.2.contains("<pre>").then_some(found);
+    let Some(link) = link else { return Some(Err("has no link in the message")) };
+    if let Some(expression) = in_grafana(link) {
+        return Some(if expression == query { Ok(found) } else { Err("is not what its link asks") });
+    }
+    let page = async || observer.page(link).await.ok()?.2.contains("<pre>").then_some(found);
     let shown = until(Instant::now() + FOUND_WITHIN, COARSE, page).await;
-    Some(shown.ok_or("shows no line on the incident's own page"))
+    Some(shown.ok_or("shows no line on the page that its link leads to"))
+}
+
+/// What a link to Grafana's Explore asks Loki.
+fn in_grafana(link: &str) -> Option<String> {
+    let url = Url::parse(link).ok()?;
+    let (_, panes) = url.query_pairs().find(|(name, _)| name == "panes")?;
+    let panes: Value = serde_json::from_str(&panes).ok()?;
+    Some(panes.pointer("/a/queries/0/expr")?.as_str()?.to_owned())
 }

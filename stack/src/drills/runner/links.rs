@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 use serde_json::Value;
 
@@ -33,13 +34,16 @@ const TRACED: [&str; 12] = [
 ];
 /// The collector keeps a trace for seconds until it knows whether it failed, and a slow one begins first.
 const TRACED_WITHIN: Duration = Duration::from_secs(20);
+/// The service's time limit of a request.
+const LONGEST_REQUEST: TimeDelta = TimeDelta::seconds(5);
 
-/// Adds to `judgement` what is missing, or does not open.
+/// Adds to `judgement` what is missing, does not open, or shows nothing since `fault`.
 pub(super) async fn judge(
     observer: &Observer,
     message: &Message,
     failure_type: &str,
     alert: Option<&Alert>,
+    fault: DateTime<Utc>,
     judgement: &mut Judgement,
 ) {
     let links = message.links();
@@ -49,8 +53,9 @@ pub(super) async fn judge(
         }
     }
     judgement.wrong.extend(alert.and_then(|alert| other_panel(&links, alert)));
+    let traced = TRACED.contains(&failure_type).then_some(fault);
     for link in links.iter().filter(|link| on_loopback(link)) {
-        match open(observer, link, TRACED.contains(&failure_type)).await {
+        match open(observer, link, traced).await {
             Ok(remark) => judgement.remarks.extend(remark.map(str::to_owned)),
             Err(error) => judgement.wrong.push(format!("the link {link} does not open: {error:#}")),
         }
@@ -68,6 +73,9 @@ fn due(observer: &Observer, failure_type: &str, alert: Option<&Alert>) -> Vec<(&
     if alert.is_some() {
         due.push(("a dashboard or graph", vec!["/d/".to_owned(), format!("{}/graph?", at.prometheus)]));
     }
+    if alert.is_some_and(|alert| !alert.annotation("query").is_empty()) && !at.loki.is_empty() {
+        due.push(("log lines", vec!["/explore?".to_owned(), "/logs".to_owned()]));
+    }
     if TRACED.contains(&failure_type) && !at.jaeger.is_empty() {
         due.push(("traces", vec![at.jaeger.clone()]));
     }
@@ -82,15 +90,16 @@ fn other_panel(links: &[String], alert: &Alert) -> Option<String> {
     (!opens).then(|| format!("the link {link} does not open panel {panel} of {uid}"))
 }
 
-/// Opens a link as a browser would; the remark says what could not be seen.
-async fn open(observer: &Observer, link: &str, traced: bool) -> anyhow::Result<Option<&'static str>> {
+/// Opens a link as a browser would; the remark says what could not be seen. A search for traces must find one that began
+/// after `traced`.
+async fn open(observer: &Observer, link: &str, traced: Option<DateTime<Utc>>) -> anyhow::Result<Option<&'static str>> {
     let leads_to = |url: &String| !url.is_empty() && link.starts_with(url);
     let to_prometheus = leads_to(&observer.at.prometheus);
     if to_prometheus {
         ask_expression(observer, link).await?;
     }
-    if traced && leads_to(&observer.at.jaeger) {
-        find_traces(observer, link).await?;
+    if let Some(fault) = traced.filter(|_| leads_to(&observer.at.jaeger)) {
+        find_traces(observer, link, fault).await?;
     }
     let (status, _, page) = observer.page(link).await?;
     if to_prometheus && NO_WEB_PAGES.iter().any(|text| page.starts_with(text)) {
@@ -110,14 +119,18 @@ async fn ask_expression(observer: &Observer, link: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The search behind the link must find a trace: the page asks for what its own address says.
-async fn find_traces(observer: &Observer, link: &str) -> anyhow::Result<()> {
+/// The search behind the link must find a trace of the fault: the page asks for what its own address says.
+async fn find_traces(observer: &Observer, link: &str, fault: DateTime<Utc>) -> anyhow::Result<()> {
     let traces = link.replacen("/search?", "/api/traces?", 1);
     let ask = async || {
         let found: Value = observer.json(&traces).await.ok()?;
-        found.get("data")?.as_array().filter(|traces| !traces.is_empty()).map(|_| ())
+        let traces = found.get("data")?.as_array()?;
+        let mut spans = traces.iter().filter_map(|trace| trace.get("spans")?.as_array()).flatten();
+        // What was under way was hit as well, and is at most as old as a request may get.
+        let recent = (fault - LONGEST_REQUEST).timestamp_micros();
+        spans.any(|span| span.get("startTime").and_then(Value::as_i64) >= Some(recent)).then_some(())
     };
-    until(Instant::now() + TRACED_WITHIN, COARSE, ask).await.context("it finds no trace")
+    until(Instant::now() + TRACED_WITHIN, COARSE, ask).await.context("it finds no trace of the fault")
 }
 
 fn on_loopback(link: &str) -> bool {

@@ -26,8 +26,8 @@ impl Episode<'_> {
         self.timeline.note(at, Event::Chat, "chat accepted:");
         self.timeline.quote(&message.text());
         self.require(content::kind(&message) == Kind::Firing, || "the first message is not a FIRING".to_owned());
-        let judgement =
-            content::judge(&self.observer, &message, self.fault.failure_type, &self.first_look.step, alert).await;
+        let (about, step) = (self.fault.failure_type, &self.first_look.step);
+        let judgement = content::judge(&self.observer, &message, about, step, alert, self.zero_wall).await;
         for remark in judgement.remarks {
             self.timeline.note(Instant::now(), Event::Seen, &remark);
         }

@@ -54,11 +54,15 @@ pub(in crate::drills) async fn run(
     if plan.strict {
         episode.first_look().await;
     }
+    // One panel shows how long that took.
+    episode.taken(alert.as_ref()).await;
     if let (true, Some(alert)) = (plan.strict, &alert) {
         episode.dashboards(alert).await;
         episode.lines(alert).await;
     }
-    episode.taken(alert.as_ref()).await;
+    if plan.strict {
+        episode.further_looks(alert.as_ref()).await;
+    }
     if let Some(done) = fault.injury.meanwhile(scene).await? {
         episode.timeline.note(Instant::now(), Event::Fault, done);
     }

@@ -14,6 +14,16 @@ impl Episode<'_> {
         }
     }
 
+    /// Its other commands, where they are about processes, run as they are written. Where the alert knows of lines, those
+    /// that look for such lines find them.
+    pub(super) async fn further_looks(&mut self, alert: Option<&Alert>) {
+        let Ok(folder) = self.scene.stack().folder() else { return };
+        let database_url = &self.observer.at.database_url;
+        let lines = alert.filter(|alert| !alert.annotation("query").is_empty()).map(|_| self.fault.failure_type);
+        let complaints = self.first_look.complaints(folder, database_url, lines).await;
+        self.require_all(complaints);
+    }
+
     /// The dashboards show it.
     pub(super) async fn dashboards(&mut self, alert: &Alert) {
         match super::dashboards::judge(&self.observer, self.fault.failure_type, alert, self.zero_wall).await {
@@ -25,7 +35,8 @@ impl Episode<'_> {
 
     /// The alert's query shows lines of it.
     pub(super) async fn lines(&mut self, alert: &Alert) {
-        match super::lines::judge(&self.observer, alert, self.link("/incidents/").as_deref(), self.zero_wall).await {
+        let link = self.link("/logs").or_else(|| self.link("/explore?"));
+        match super::lines::judge(&self.observer, alert, link.as_deref(), self.zero_wall).await {
             None => {}
             Some(Ok(found)) => {
                 self.timeline.note(
