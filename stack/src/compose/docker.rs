@@ -76,6 +76,13 @@ impl Project {
         inspect(&ids).await
     }
 
+    /// The parts that the files say it has which `container` was made from.
+    pub(super) async fn services(&self, container: &Container) -> anyhow::Result<Vec<String>> {
+        let files = container.files().flat_map(|file| ["--file", file]);
+        let arguments: Vec<_> = files.chain(["config", "--services"]).collect();
+        Ok(self.compose(&arguments).await?.lines().map(str::to_owned).collect())
+    }
+
     pub(super) async fn container(&self, component: &str) -> anyhow::Result<Container> {
         let found = self.containers().await?.into_iter().find(|container| container.component() == component);
         found.with_context(|| format!("there is no container of {component}"))
@@ -161,6 +168,11 @@ impl Container {
     /// Its name in docker-compose.yml.
     pub(super) fn component(&self) -> &str {
         self.label("com.docker.compose.service")
+    }
+
+    /// The files it was made from.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        self.label("com.docker.compose.project.config_files").split(',').filter(|file| !file.is_empty())
     }
 
     pub(super) fn project(&self) -> &str {

@@ -45,8 +45,30 @@ pub(super) async fn of(project: &Project) -> Option<Containers> {
             parts.push(container.status(trouble).await);
         }
     }
+    if let Some(any) = containers.first() {
+        let here = |name: &String| containers.iter().any(|container| container.component() == name);
+        let all = project.services(any).await.unwrap_or_default();
+        let gone = all.into_iter().filter(|name| !here(name) && !ONE_SHOT.contains(&name.as_str()));
+        parts.extend(gone.map(absent));
+    }
     parts.sort_by(|one, other| one.name.cmp(&other.name));
     (!parts.is_empty()).then_some(Containers { parts, escalates })
+}
+
+/// A part without a container. When it went, nobody knows.
+fn absent(name: String) -> ComponentStatus {
+    ComponentStatus {
+        condition: Condition::Down,
+        healthy: false,
+        since: Utc::now(),
+        pid: None,
+        restarts: 0,
+        trouble: Some("it has no container: it was removed, or never made".to_owned()),
+        last_error: None,
+        log: "gone with its container".to_owned(),
+        advice: format!("{}: `docker compose up --detach {name}` makes and starts it", component::meaning(&name)),
+        name,
+    }
 }
 
 impl Container {

@@ -61,7 +61,7 @@ async fn it_is_healthy_and_small_and_a_request_is_found_in_every_signal() {
     };
     acceptance::check(&stack, log).await;
     memory_is_bounded(&project).await;
-    doctor_explains_a_part_that_was_stopped(&project).await;
+    doctor_explains_a_part_that_was_stopped_and_one_that_was_removed(&project).await;
     stack.stop().await.unwrap();
     let of_project = format!("--filter=label=com.docker.compose.project={project}");
     assert_eq!(docker(&["ps", "--all", "--quiet", &of_project]).await, "");
@@ -142,9 +142,10 @@ async fn grafana_shows_all_dashboards_to_anybody(project: &str) {
 }
 
 /// On a stack that is not the one of this checkout.
-async fn doctor_explains_a_part_that_was_stopped(project: &str) {
+async fn doctor_explains_a_part_that_was_stopped_and_one_that_was_removed(project: &str) {
     let postgres = format!("{project}-postgres-1");
     docker(&["stop", &postgres]).await;
+    docker(&["rm", "--force", &format!("{project}-postgres-exporter-1")]).await;
     let nothing = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_stack"))
         .arg("doctor")
@@ -162,6 +163,11 @@ async fn doctor_explains_a_part_that_was_stopped(project: &str) {
     for words in stopped.into_iter().chain(advice) {
         assert!(part.contains(words), "{words} is not in {said}");
     }
+    let gone = said.split("postgres-exporter ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    for words in ["UNHEALTHY since ", "it has no container", "docker compose up --detach postgres-exporter"] {
+        assert!(gone.contains(words), "{words} is not in {said}");
+    }
+    assert!(!said.contains("grafana ") || said.contains("grafana           healthy"), "{said}");
     let after: u64 = part.split_once('(').unwrap().1.split_once(' ').unwrap().0.parse().unwrap();
     assert!(after < 60, "{said}");
 }
