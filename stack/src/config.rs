@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Parser};
 use nix::unistd::Uid;
 
-use crate::ports::Role;
+use crate::{component::CHATS, ports::Role};
 
 /// Where things are, and how the parts are configured that are not configured by files.
 #[derive(Args, Clone, Debug)]
@@ -26,8 +26,9 @@ pub(crate) struct Settings {
     /// Where alerts go that the relay did not deliver
     #[arg(long, env = "ESCALATION_URL")]
     escalation_url: Option<String>,
-    #[arg(long, env = "SLACK_WEBHOOK_URL_FILE")]
-    slack_webhook_url_file: Option<OsString>,
+    /// Whether a file that names a chat of the person is set
+    #[arg(skip = names_a_chat())]
+    has_chat: bool,
     #[arg(long, env = "RELAY_POLICY")]
     relay_policy: Option<OsString>,
     #[arg(long, env = "PUBLIC_URL_RELAY")]
@@ -93,7 +94,7 @@ impl Settings {
     }
 
     pub(crate) fn has_chat(&self) -> bool {
-        given(self.slack_webhook_url_file.as_ref()).is_some()
+        self.has_chat
     }
 
     pub(crate) fn has_policy(&self) -> bool {
@@ -118,6 +119,14 @@ impl Settings {
     pub(crate) fn cargo(&self) -> OsString {
         self.cargo.clone().unwrap_or_else(|| "cargo".into())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clap takes a variable for each name, and the names are a list elsewhere"
+)]
+fn names_a_chat() -> bool {
+    CHATS.iter().any(|name| given(std::env::var_os(name).as_ref()).is_some())
 }
 
 fn given(value: Option<&OsString>) -> Option<PathBuf> {

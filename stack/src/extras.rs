@@ -57,11 +57,17 @@ impl Extras {
         self.found.iter().any(|(found, ..)| *found == part)
     }
 
-    pub(crate) fn components(&self, folder: &Folder, ports: &Ports) -> anyhow::Result<Vec<Component>> {
+    /// `more` is environment for the collector.
+    pub(crate) fn components(
+        &self,
+        folder: &Folder,
+        ports: &Ports,
+        more: &[(String, String)],
+    ) -> anyhow::Result<Vec<Component>> {
         let component = |(_, program, found): &(_, Program, Found)| match program {
             Program::Loki => loki(found, folder, ports),
             Program::Jaeger => jaeger(found, folder, ports),
-            Program::Collector => collector(found, folder, ports),
+            Program::Collector => collector(found, folder, ports, more),
             Program::PostgresExporter => Ok(postgres_exporter(found, folder, ports)),
             _ => Ok(load(found, folder, ports)),
         };

@@ -114,7 +114,7 @@ pub struct Options {
     pub shorten: u64,
     /// `RUST_LOG` of service and relay.
     pub verbosity: Option<String>,
-    /// More environment for service and relay.
+    /// More environment for service, relay and collector.
     pub env: Vec<(String, String)>,
     /// With a second chat, which hears of the first one's trouble.
     pub second_chat: bool,

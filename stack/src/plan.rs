@@ -99,7 +99,7 @@ impl Site<'_> {
             alertmanager(&self.programs.alertmanager, folder, ports)?,
             prometheus(&self.programs.prometheus.path, folder, ports)?,
         ];
-        components.extend(self.extras.components(folder, ports)?);
+        components.extend(self.extras.components(folder, ports, &self.options.env)?);
         Ok(Plan {
             components,
             endpoints: self.endpoints(plays_chat, database_url),

@@ -20,7 +20,12 @@ pub(crate) fn jaeger(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::R
     Ok(Component::new("jaeger", launch(found, "jaeger", &["--config"], folder, ports)?, Probe::Http(ready)))
 }
 
-pub(crate) fn collector(found: &Found, folder: &Folder, ports: &Ports) -> anyhow::Result<Component> {
+pub(crate) fn collector(
+    found: &Found,
+    folder: &Folder,
+    ports: &Ports,
+    more: &[(String, String)],
+) -> anyhow::Result<Component> {
     // Without the gate, every restart would begin all span metrics anew under another id.
     let arguments = ["--feature-gates=-connector.spanmetrics.includeCollectorInstanceID", "--config"];
     let mut launch = launch(found, "otel-collector", &arguments, folder, ports)?;
@@ -28,6 +33,7 @@ pub(crate) fn collector(found: &Found, folder: &Folder, ports: &Ports) -> anyhow
         ("LOG_DIR".to_owned(), folder.lines("programs")?.into()),
         ("PG_LOG_DIR".to_owned(), folder.lines("postgres")?.into()),
     ]);
+    launch.set.extend(more.iter().map(|(name, value)| (name.clone(), value.into())));
     let ready = Probe::Http(ports.url(Role::CollectorHealth));
     Ok(Component {
         // It goes first, while both still take what it holds.

@@ -12,6 +12,8 @@ mod acceptance;
 mod bench;
 // The chat player answers as Slack does, and fails as chats fail.
 mod chat;
+// What the collector keeps, counts and holds.
+mod collector;
 // Rules, tests, routes, runbooks and code name the same things.
 mod contract;
 // Every alert leads to a panel that draws its metric.

@@ -1,9 +1,10 @@
 //! The native run, as a person uses it.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
+use std::{collections::BTreeSet, fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use serde_yaml_ng::Value as Yaml;
 use stack::Options;
 
 use crate::{
@@ -56,6 +57,48 @@ async fn ctrl_c_leaves_nothing_and_the_data_is_there_the_next_time() {
     let fresh = Up::start_in(state, &["--fresh"]).await;
     assert_eq!(find_order(fresh.link("Service"), &order).await, 404);
     fresh.end(Signal::SIGINT).await;
+}
+
+/// Flags that say how it works, without those that say where.
+fn behaviour<'a>(arguments: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let place =
+        ["--config.file=", "--storage.path=", "--storage.tsdb.path=", "--web.listen-address=", "--web.external-url="];
+    let flags = arguments.filter(|argument| argument.starts_with("--"));
+    flags.filter(|flag| place.iter().all(|place| !flag.starts_with(place))).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn prometheus_and_alertmanager_work_as_under_compose() {
+    let _machine = machine::shared().await;
+    let compose: Yaml = serde_yaml_ng::from_str(&fs::read_to_string("../docker-compose.yml").unwrap()).unwrap();
+    let up = Up::start(&[]).await;
+
+    for (part, pid) in up.processes() {
+        if part != "prometheus" && part != "alertmanager" {
+            continue;
+        }
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        let command = compose["services"][part.as_str()]["command"].as_sequence().unwrap();
+        let containers = behaviour(command.iter().map(|argument| argument.as_str().unwrap()));
+        assert!(!containers.is_empty());
+        assert_eq!(behaviour(line.split('\0')), containers, "{part}");
+    }
+    up.end(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn with_any_chat_of_a_person_none_is_played() {
+    let _machine = machine::shared().await;
+    let state = tempfile::tempdir().unwrap();
+    let url = state.path().join("chat_of_a_person");
+    fs::write(&url, "https://chat.example.org/hooks/1").unwrap();
+
+    let up = Up::start_with(state, &[], &[("MATTERMOST_WEBHOOK_URL_FILE", &url)]).await;
+
+    assert!(!up.said.contains("Chat (played)"), "{}", up.said);
+    let told = up.state.path().join("secrets/slack_webhook_url");
+    assert!(!told.exists(), "the relay has a second chat");
+    up.end(Signal::SIGINT).await;
 }
 
 #[tokio::test]

@@ -134,6 +134,30 @@ async fn every_command_of_the_readme_does_what_it_says() {
 }
 
 #[test]
+fn commands_within_sentences_are_there() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
+    let verbs = Regex::new(r"`make ([a-z-]+)(?: NAME=(\w+))?").unwrap();
+    let named: Vec<_> = verbs.captures_iter(&readme).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for verb in named {
+        let target = Regex::new(&format!(r"(?m)^{}:", &verb[1])).unwrap();
+        assert!(target.is_match(&makefile), "there is no `make {}`", &verb[1]);
+        let drill = verb.get(2).map(|name| name.as_str());
+        assert!(drill.is_none_or(|drill| drill.parse::<stack::drills::Drill>().is_ok()), "there is no drill {drill:?}");
+    }
+    let runs = Regex::new(r"`cargo run --package stack -- ([^`]+)`").unwrap();
+    let runs: Vec<_> = runs.captures_iter(&readme).collect();
+    assert!(!runs.is_empty());
+    for run in runs {
+        let command =
+            std::process::Command::new(env!("CARGO_BIN_EXE_stack")).args(run[1].split(' ')).arg("--help").output();
+        let output = command.unwrap();
+        assert!(output.status.success(), "{}: {}", &run[1], String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn what_the_test_leaves_out_is_run_by_the_ci_script() {
     let script = fs::read_to_string(repository().join(".ci/run")).unwrap();
     for line in RUN_BY_CI {

@@ -19,10 +19,21 @@ pub(crate) use crate::common::eventually;
 /// Service and relay may have to be built first.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// What a person may have set for a stack of their own.
+const OF_A_PERSON: [&str; 7] = [
+    "DATABASE_URL",
+    "ESCALATION_URL",
+    "SLACK_WEBHOOK_URL_FILE",
+    "MATTERMOST_WEBHOOK_URL_FILE",
+    "ROCKETCHAT_WEBHOOK_URL_FILE",
+    "DISCORD_WEBHOOK_URL_FILE",
+    "WEBHOOK_URL_FILE",
+];
+
 pub(crate) fn stack(state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
     command.args(arguments).env("LOOKOUT_STATE", state).env("DOCKER", "0").stdin(Stdio::null()).kill_on_drop(true);
-    for variable in ["DATABASE_URL", "ESCALATION_URL", "SLACK_WEBHOOK_URL_FILE"] {
+    for variable in OF_A_PERSON {
         command.env_remove(variable);
     }
     command
@@ -65,8 +76,15 @@ impl Up {
 
     /// Starts it, and returns when it has shown its links.
     pub(crate) async fn start_in(state: TempDir, arguments: &[&str]) -> Self {
+        Self::start_with(state, arguments, &[]).await
+    }
+
+    /// The same, with these variables set.
+    pub(crate) async fn start_with(state: TempDir, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
         let arguments = [&["up", "--core", "--free-ports"], arguments].concat();
-        let mut child = stack(state.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = stack(state.path(), &arguments);
+        command.envs(variables.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut up = Self { child, output, said: String::new(), state };
         timeout(PATIENCE, up.listen_until("Ctrl-C stops it.")).await.unwrap();

@@ -54,6 +54,7 @@ async fn up_with_docker_names_a_taken_port_and_the_variable_that_moves_it() {
 /// An engine that has every image but those in `MISSING`, and a compose that says what it was asked.
 const DOCKER: &str = r#"#!/bin/sh
 case "$*" in
+    "version "*) echo "${ENGINE_VERSION:-29.0.2}" ;;
     "compose version --short") echo "${COMPOSE_VERSION:-2.40.0}" ;;
     "compose config --images") printf '%s\n' prom/prometheus:v3 grafana/grafana:13 lookout/service:latest ;;
     "compose config") printf '      - mode: ingress\n        target: 16686\n        published: "%s"\n' "${PUBLISHED:-1}" ;;
@@ -124,12 +125,17 @@ async fn up_leaves_out_grafana_alone_and_takes_processes_when_another_image_is_m
 }
 
 #[tokio::test]
-async fn up_takes_processes_when_compose_is_too_old() {
+async fn up_takes_processes_when_engine_or_compose_is_too_old() {
     let project = Elsewhere::new();
 
     for (version, fits) in [("2.24.0", true), ("v2.30.1-desktop.1", true), ("2.9.0", false), ("2.23.3", false)] {
         let (_, said) = project.up(&[("COMPOSE_VERSION", version)]).await;
         let refused = said.contains(&format!("compose is {version}, and 2.24 or newer is needed"));
+        assert_eq!((said.contains("docker compose up"), refused), (fits, !fits), "{said}");
+    }
+    for (version, fits) in [("25.0.0", true), ("29.1.0-rc.1", true), ("24.0.9", false), ("9.0.0", false)] {
+        let (_, said) = project.up(&[("ENGINE_VERSION", version)]).await;
+        let refused = said.contains(&format!("the Docker engine is {version}, and 25 or newer is needed"));
         assert_eq!((said.contains("docker compose up"), refused), (fits, !fits), "{said}");
     }
 }
