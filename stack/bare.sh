@@ -42,16 +42,16 @@ mkdir "$work/home" "$work/bin"
 # A folder of links: of what else may lie beside cargo, nothing is found.
 find /usr/bin /bin /usr/sbin /sbin -maxdepth 1 \( -type f -o -type l \) -executable -exec ln -sf -t "$work/bin" {} +
 (cd "$work/bin" && rm -f docker* *prometheus* *alertmanager* loki jaeger otelcol* *postgres_exporter k6 \
-    postgres initdb pg_isready node* npm npx cargo* rustc*)
+    postgres initdb pg_isready node* npm npx cargo* rustc* rustdoc*)
 rust=$(cd "$repository" && rustc --print sysroot)
 if ! as_user test -x "$rust/bin/rustc"; then
     # In a home that is closed to others.
     mkdir -p "$work/rust/bin"
-    cp -rL "$rust/bin/rustc" "$rust/bin/cargo" "$work/rust/bin/"
+    cp -rL "$rust/bin/rustc" "$rust/bin/cargo" "$rust/bin/rustdoc" "$work/rust/bin/"
     cp -rL "$rust/lib" "$work/rust/lib"
     rust=$work/rust
 fi
-ln -s "$rust/bin/rustc" "$rust/bin/cargo" "$work/bin/"
+ln -s "$rust/bin/rustc" "$rust/bin/cargo" "$rust/bin/rustdoc" "$work/bin/"
 git -c advice.detachedHead=false clone --quiet "$repository" "$work/clone"
 if [ -n "${BARE_TARGET:-}" ]; then cp -rp "$BARE_TARGET" "$work/clone/target" 2>/dev/null || true; fi
 if [ "$(id -u)" = 0 ]; then chown -R 65534:65534 "$work"; fi
@@ -117,7 +117,7 @@ tested=null
 if [ "${BARE_TEST:-1}" = 1 ]; then
     step 'make test'
     begun=$SECONDS
-    bare make test >"$work/test.log" 2>&1 || { grep -E 'FAILED|panicked|^error' "$work/test.log"; fail '`make test`'; }
+    bare make test >"$work/test.log" 2>&1 || { grep -E -A 5 'FAILED|panicked|^error' "$work/test.log"; tail -n 20 "$work/test.log"; fail '`make test`'; }
     tail -n 20 "$work/test.log"
     skipped=$(grep --count 'SKIPPED: needs' "$work/test.log") || true
     tested=$(printf '{"seconds": %d, "skipped": %d}' "$(seconds)" "$skipped")

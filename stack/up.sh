@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 complain() { printf '%s\n' "$*" >&2; }
 # A variable of this shell, or of .env.
 setting() { echo "${!1:-$(sed -n "s/^$1=//p" .env 2>/dev/null || true)}"; }
+older() { ! printf '%s\n%s\n' "$2" "$1" | sort --version-sort --check=quiet; }
 present() { docker image inspect "$1" >/dev/null 2>&1; }
 available() { present "$1" || timeout 20 docker manifest inspect "$1" >/dev/null 2>&1; }
 
@@ -21,14 +22,16 @@ missing() {
 
 # Why Docker cannot be taken; nothing when it can. Leaves Grafana out when only that is missing.
 obstacle() {
-    local version images
+    local engine version images
     if ! command -v docker >/dev/null; then
         echo 'docker is not on PATH'
     elif ! timeout 10 docker info >/dev/null 2>&1; then
         echo 'no Docker engine answers (docker info says more)'
+    elif engine=$(timeout 10 docker version --format '{{.Server.Version}}') && older "$engine" 25; then
+        echo "the Docker engine is $engine, and 25 or newer is needed"
     elif ! version=$(docker compose version --short 2>/dev/null); then
         echo 'docker has no compose (2.24 or newer is needed)'
-    elif ! printf '2.24\n%s\n' "${version#v}" | sort --version-sort --check=quiet; then
+    elif older "${version#v}" 2.24; then
         echo "compose is $version, and 2.24 or newer is needed"
     else
         images=$(missing)
