@@ -131,6 +131,8 @@ impl Payments {
             permit.succeeded(!outcome.as_ref().is_err_and(NoVerdict::is_theirs));
             match outcome {
                 Err(error) if error.may_pass() && retries.next().is_some() => {
+                    let failure_type = error.failure_type().as_str();
+                    tracing::warn!(failure_type, cause = error.to_string(), "a charge is asked for once more");
                     sleep(PAUSE.mul_f64(fastrand::f64())).await;
                 }
                 outcome => return outcome,

@@ -158,6 +158,25 @@ async fn only_what_may_pass_is_asked_again_and_only_what_is_the_providers_fault_
 }
 
 #[sqlx::test]
+async fn a_call_that_is_repeated_with_success_leaves_a_warning_in_its_request(pool: PgPool) {
+    let bank = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(503)).up_to_n_times(1).mount(&bank).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(201)).mount(&bank).await;
+    let api = start_with(parts(Database::fixed(pool.clone()), provider(&bank.uri()), LIMITS)).await;
+    let id = api.an_order().await;
+
+    let capture = Capture::start();
+    assert_eq!(api.pay(&id).await.status, StatusCode::OK);
+
+    let lines = capture.lines();
+    let [warning, request] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!((&warning["level"], &warning["failure_type"]), (&json!("WARN"), &json!("dependency")), "{warning}");
+    assert!(warning["cause"].as_str().unwrap().contains("503"), "{warning}");
+    assert_eq!(warning["trace_id"], request["trace_id"]);
+    assert_eq!(request["level"], "INFO");
+}
+
+#[sqlx::test]
 async fn a_provider_that_hangs_takes_no_places_of_other_requests(pool: PgPool) {
     let provider = Provider::start();
     let timeout = Duration::from_secs(2);

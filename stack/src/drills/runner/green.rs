@@ -54,6 +54,10 @@ async fn complaints(observer: &Observer, load: &Load) -> Vec<String> {
     if observer.relay_metric("relay_oldest_pending_seconds").await.ok().flatten().is_some_and(|age| age > 0.0) {
         complaints.push("the relay still has something to deliver".to_owned());
     }
+    // An alert that is over may still be on its way.
+    if observer.relay_metric("relay_incidents{state=\"open\"}").await.ok().flatten() != Some(0.0) {
+        complaints.push("the relay has an open incident".to_owned());
+    }
     match observer.alerts().await {
         Ok(alerts) => complaints.extend(
             alerts
