@@ -106,6 +106,7 @@ async fn again_alone(outcomes: &mut [Outcome], args: &Args, folder: &Path) {
         let Ok(drill) = outcome.drill.parse() else { continue };
         say(&format!("{}: once more, alone", outcome.drill));
         let beside = std::mem::take(&mut outcome.reasons);
+        keep_beside(folder, drill);
         *outcome = Outcome { beside, ..rehearse(drill, args, folder).await };
         say(&row(outcome, args));
     }
@@ -132,11 +133,27 @@ impl Here {
     }
 }
 
+/// Where its timeline is, with `log`, and with `logs` those of its stack.
+fn named(folder: &Path, drill: Drill, ending: &str) -> PathBuf {
+    folder.join(format!("{}.{ending}", drill.name()))
+}
+
+/// Keeps what it left beside others out of the way of its next run. Where that fails, its reasons are in the table.
+fn keep_beside(folder: &Path, drill: Drill) {
+    let _ = std::fs::remove_dir_all(named(folder, drill, "beside.logs"));
+    for ending in ["log", "logs"] {
+        let _ = std::fs::rename(named(folder, drill, ending), named(folder, drill, &format!("beside.{ending}")));
+    }
+}
+
 /// One of them, with its timeline in a file. That it could not be run is an outcome, too.
 async fn rehearse(drill: Drill, args: &Args, folder: &Path) -> Outcome {
     let quiet = drill.0.drained(args.shortened(drill));
-    let one = one::Args { unshortened: args.unshortened, quiet, ..one::Args::new(drill) };
-    let path = folder.join(format!("{}.log", drill.name()));
+    let logs = named(folder, drill, "logs");
+    // Of a run before.
+    let _ = std::fs::remove_dir_all(&logs);
+    let one = one::Args { unshortened: args.unshortened, quiet, logs: Some(logs), ..one::Args::new(drill) };
+    let path = named(folder, drill, "log");
     let result = async {
         let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         let mut timeline = Timeline::new(Box::new(file));

@@ -1,12 +1,13 @@
 //! One drill on one stack: of its own, or the one that is up.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use anyhow::Context;
+use tokio::process::Command;
 
 use super::{
     Drill, Outcome, Summary,
@@ -50,6 +51,9 @@ pub struct Args {
     /// Write all figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
+    /// Keep the logs of a fresh stack here when something is wrong
+    #[arg(long, value_name = "FOLDER")]
+    pub logs: Option<PathBuf>,
 }
 
 impl Args {
@@ -67,6 +71,7 @@ impl Args {
             repeat: 1,
             unshortened: false,
             results: None,
+            logs: None,
         }
     }
 
@@ -143,10 +148,21 @@ async fn run_once(args: &Args, timeline: &mut Timeline) -> anyhow::Result<Outcom
             Err(anyhow::anyhow!("the drill was interrupted"))
         }
     };
+    if let (Some(to), false) = (&args.logs, result.as_ref().is_ok_and(|outcome| outcome.ok)) {
+        keep_logs(&scene, to).await?;
+    }
     let cleaned = clean_up(scene, args.drill, &plan).await;
     let outcome = result?;
     cleaned?;
     Ok(outcome)
+}
+
+/// Copies what the processes of a stack have written; containers keep theirs themselves.
+async fn keep_logs(scene: &Scene, to: &Path) -> anyhow::Result<()> {
+    let Ok(folder) = scene.stack().folder() else { return Ok(()) };
+    let copied = Command::new("cp").arg("-R").arg(folder.join("logs")).arg(to).status().await?;
+    anyhow::ensure!(copied.success(), "the logs cannot be copied to {}", to.display());
+    Ok(())
 }
 
 /// Whether there is what [`up`] connects to, and a drill may break.

@@ -18,9 +18,12 @@ use crate::{chat::Message, timeline::Event};
 const SECOND: Duration = Duration::from_secs(45);
 
 pub(super) async fn run(mut episode: Episode<'_>, plan: &Plan) -> anyhow::Result<Outcome> {
-    episode.alerted().await;
+    let alert = episode.alerted().await;
     told(&mut episode, plan.strict).await;
     episode.first_look().await;
+    if alert.is_some() {
+        episode.dashboards(alert.as_ref()).await;
+    }
     let shown = episode.since_zero(Instant::now());
     episode.hold(plan.hold.max(Duration::from_secs_f64(shown) + SECOND)).await;
     episode.repair().await?;

@@ -10,24 +10,28 @@ use tokio::process::Command;
 use super::observer::{Alert, Observer};
 use crate::config::repository;
 
+/// Where the relay's own alert leads, which Alertmanager never sees: how long nothing was heard.
+const SILENCE: &str = "alerts/5";
+
 /// Labels of alerts that are variables of dashboards.
 const VARIABLES: [&str; 2] = ["service", "env"];
 /// Seconds within which what was scraped last is drawn.
 const WAIT: &str = "30";
 
-/// What is not shown.
+/// What is not shown; without an alert, of the one that the relay makes itself.
 pub(super) async fn judge(
     observer: &Observer,
     failure_type: &str,
-    alert: &Alert,
+    alert: Option<&Alert>,
     zero: DateTime<Utc>,
 ) -> anyhow::Result<Vec<String>> {
     let mut wrong = ask(observer, &["--filled-by", failure_type]).await?;
-    let panel = alert.annotation("dashboard");
+    let panel = alert.map_or(SILENCE, |alert| alert.annotation("dashboard"));
     if !panel.is_empty() {
         let mut which =
             vec!["--panel".to_owned(), panel.to_owned(), "--since".to_owned(), zero.timestamp().to_string()];
-        which.extend(VARIABLES.iter().flat_map(|name| ["--with".to_owned(), format!("{name}={}", alert.label(name))]));
+        let label = |name: &&str| alert.map(|alert| ["--with".to_owned(), format!("{name}={}", alert.label(name))]);
+        which.extend(VARIABLES.iter().filter_map(label).flatten());
         wrong.extend(ask(observer, &which.iter().map(String::as_str).collect::<Vec<_>>()).await?);
     }
     Ok(wrong)

@@ -56,11 +56,11 @@ pub(in crate::drills) async fn run(
     }
     // One panel shows how long that took.
     episode.taken(alert.as_ref()).await;
-    if let (true, Some(alert)) = (plan.strict, &alert) {
-        episode.dashboards(alert).await;
-        episode.lines(alert).await;
-    }
     if plan.strict {
+        episode.dashboards(alert.as_ref()).await;
+        if let Some(alert) = &alert {
+            episode.lines(alert).await;
+        }
         episode.further_looks(alert.as_ref()).await;
     }
     if let Some(done) = fault.injury.meanwhile(scene).await? {

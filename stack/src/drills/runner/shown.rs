@@ -24,8 +24,11 @@ impl Episode<'_> {
         self.require_all(complaints);
     }
 
-    /// The dashboards show it.
-    pub(super) async fn dashboards(&mut self, alert: &Alert) {
+    /// The dashboards show it. Without Prometheus there are none.
+    pub(super) async fn dashboards(&mut self, alert: Option<&Alert>) {
+        if self.observer.targets_down().await.is_err() {
+            return self.timeline.note(Instant::now(), Event::Seen, "Prometheus is away: no dashboard can be drawn");
+        }
         match super::dashboards::judge(&self.observer, self.fault.failure_type, alert, self.zero_wall).await {
             Ok(wrong) if wrong.is_empty() => self.timeline.note(Instant::now(), Event::Seen, "the dashboards show it"),
             Ok(wrong) => self.require_all(wrong),
