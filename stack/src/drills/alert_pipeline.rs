@@ -71,7 +71,8 @@ const MISSED: u64 = 45 + 1 + 5;
 pub(super) const ALERTMANAGER_DOWN: Fault = silent("alertmanager_down", &Process::Killed("alertmanager"), MISSED);
 
 /// Prometheus is dead. Alertmanager keeps what it heard last for four resend delays, the Watchdog too.
-pub(super) const PROMETHEUS_DOWN: Fault = silent("prometheus_down", &Process::Killed("prometheus"), MISSED + 4 * 15);
+pub(super) const PROMETHEUS_DOWN: Fault =
+    Fault { drawn: false, ..silent("prometheus_down", &Process::Killed("prometheus"), MISSED + 4 * 15) };
 
 /// Alertmanager is there and says nothing.
 pub(super) const HEARTBEAT_LOST: Fault = silent("watchdog", &Process::Frozen("alertmanager"), MISSED);

@@ -51,7 +51,7 @@ pub struct Args {
     /// Write all figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
-    /// Keep the logs of a fresh stack here when something is wrong
+    /// Keep the logs of the processes here when something is wrong
     #[arg(long, value_name = "FOLDER")]
     pub logs: Option<PathBuf>,
 }
@@ -148,12 +148,14 @@ async fn run_once(args: &Args, timeline: &mut Timeline) -> anyhow::Result<Outcom
             Err(anyhow::anyhow!("the drill was interrupted"))
         }
     };
-    if let (Some(to), false) = (&args.logs, result.as_ref().is_ok_and(|outcome| outcome.ok)) {
-        keep_logs(&scene, to).await?;
-    }
+    let kept = match &args.logs {
+        Some(to) if !result.as_ref().is_ok_and(|outcome| outcome.ok) => keep_logs(&scene, to).await,
+        _ => Ok(()),
+    };
     let cleaned = clean_up(scene, args.drill, &plan).await;
     let outcome = result?;
     cleaned?;
+    kept?;
     Ok(outcome)
 }
 

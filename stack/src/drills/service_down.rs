@@ -21,6 +21,7 @@ pub(super) const DOWN: Fault = Fault {
     surroundings: Surroundings::MEASURED,
     within: Within::Promised(Duration::from_secs(8), Duration::from_secs(30)),
     rollback: false,
+    drawn: true,
     needs: &[],
     judge,
 };

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
-
-use super::observer::{Observer, Readiness};
+use super::observer::{Observer, Readiness, sample};
 use crate::{load::Load, timeline::Timeline};
 
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -48,17 +46,9 @@ async fn complaints(observer: &Observer, load: &Load) -> Vec<String> {
     if observer.query("min(db_up{job=\"app-fast\"})").await.ok().flatten() != Some(1.0) {
         complaints.push("db_up is not 1 in Prometheus".to_owned());
     }
-    match heartbeat_heard(observer).await {
-        Ok(true) => {}
-        Ok(false) => complaints.push("the relay has heard no heartbeat lately".to_owned()),
+    match observer.relay_report().await {
+        Ok(report) => complaints.extend(of_relay(&report).into_iter().map(str::to_owned)),
         Err(error) => complaints.push(format!("the relay does not answer: {error:#}")),
-    }
-    if observer.relay_metric("relay_oldest_pending_seconds").await.ok().flatten().is_some_and(|age| age > 0.0) {
-        complaints.push("the relay still has something to deliver".to_owned());
-    }
-    // An alert that is over may still be on its way.
-    if observer.relay_metric("relay_incidents{state=\"open\"}").await.ok().flatten() != Some(0.0) {
-        complaints.push("the relay has an open incident".to_owned());
     }
     match observer.alerts().await {
         Ok(alerts) => complaints.extend(
@@ -83,12 +73,28 @@ async fn complaints(observer: &Observer, load: &Load) -> Vec<String> {
     complaints
 }
 
-/// Whether the relay has heard a heartbeat lately. Until the first one, whose loss nobody would be told of, the age of
-/// the last is that of the relay.
-async fn heartbeat_heard(observer: &Observer) -> anyhow::Result<bool> {
-    let age = observer.relay_metric("relay_heartbeat_age_seconds").await?.context("it has no heartbeat")?;
-    let started = observer.relay_metric("process_start_time_seconds").await?.context("it has no start")?;
-    let up = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() - started;
-    // Both are read at almost the same moment.
-    Ok((0.0..HEARTBEAT_AGE).contains(&age) && age + 1.0 < up)
+/// What the relay's own report says against it.
+fn of_relay(report: &str) -> Vec<&'static str> {
+    let metric = |name| sample(report, name);
+    let mut complaints = Vec::new();
+    if !heartbeat_heard(metric("relay_heartbeat_age_seconds"), metric("process_start_time_seconds")) {
+        complaints.push("the relay has heard no heartbeat lately");
+    }
+    if metric("relay_oldest_pending_seconds").is_some_and(|age| age > 0.0) {
+        complaints.push("the relay still has something to deliver");
+    }
+    // An alert that is over may still be on its way.
+    if metric("relay_incidents{state=\"open\"}") != Some(0.0) {
+        complaints.push("the relay has an open incident");
+    }
+    complaints
+}
+
+/// Whether there was a heartbeat, and lately. Until the first one, whose loss nobody would be told of, the age of the
+/// last is that of the relay.
+fn heartbeat_heard(age: Option<f64>, started: Option<f64>) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let (Some(age), Some(started)) = (age, started) else { return false };
+    // The report is a moment old.
+    (0.0..HEARTBEAT_AGE).contains(&age) && age + 1.0 < now - started
 }

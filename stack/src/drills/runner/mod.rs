@@ -121,6 +121,8 @@ pub(super) struct Fault {
     pub(super) within: Within,
     /// Whether the deployment is to be rolled back; when not, the hook must not be called.
     pub(super) rollback: bool,
+    /// Whether dashboards can show it: not without Prometheus.
+    pub(super) drawn: bool,
     /// Parts that not every machine has, or `root`.
     pub(super) needs: &'static [&'static str],
     /// What must hold for users and probes; returns what did not.
@@ -158,6 +160,7 @@ impl Fault {
             surroundings: Surroundings::SHORT,
             within: Within::Window(window),
             rollback: false,
+            drawn: true,
             needs: &[],
             judge: requests::recover,
         }

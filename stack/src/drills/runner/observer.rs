@@ -92,9 +92,9 @@ impl Observer {
         sample(&report, "process_start_time_seconds")
     }
 
-    /// One series of the relay's own report.
-    pub(super) async fn relay_metric(&self, name: &str) -> anyhow::Result<Option<f64>> {
-        Ok(sample(&self.text(&format!("{}/metrics", self.at.relay_admin)).await?, name))
+    /// What the relay says of itself, for [`sample`].
+    pub(super) async fn relay_report(&self) -> anyhow::Result<String> {
+        self.text(&format!("{}/metrics", self.at.relay_admin)).await
     }
 
     pub(super) async fn chat(&self) -> anyhow::Result<Log> {
@@ -213,8 +213,8 @@ pub(super) async fn until<T>(deadline: Instant, pause: Duration, ask: impl Async
     }
 }
 
-/// The largest value among the series of one metric.
-fn sample(report: &str, name: &str) -> Option<f64> {
+/// The largest value among the series of one metric, or of the one series that is named with its labels.
+pub(super) fn sample(report: &str, name: &str) -> Option<f64> {
     let series = report.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
     series.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).max_by(f64::total_cmp)
 }

@@ -24,9 +24,9 @@ impl Episode<'_> {
         self.require_all(complaints);
     }
 
-    /// The dashboards show it. Without Prometheus there are none.
+    /// The dashboards show it, where they can.
     pub(super) async fn dashboards(&mut self, alert: Option<&Alert>) {
-        if self.observer.targets_down().await.is_err() {
+        if !self.fault.drawn {
             return self.timeline.note(Instant::now(), Event::Seen, "Prometheus is away: no dashboard can be drawn");
         }
         match super::dashboards::judge(&self.observer, self.fault.failure_type, alert, self.zero_wall).await {
