@@ -13,6 +13,8 @@ mod access;
 mod admin;
 /// Clients that are slow, excessive, or many.
 mod clients;
+/// What `.env.example` says of compose is true.
+mod compose_example;
 /// Every variable: default, good, bad, contradictory.
 mod configuration;
 /// Things broken on purpose.

@@ -1,9 +1,6 @@
 //! What the collector keeps of spans, what it counts, and what it holds while nobody takes it.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use reqwest::Response;
@@ -11,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use stack::{Handle, Options, load, signals::Signals};
 
-use crate::{common::eventually, machine};
+use crate::{common::eventually, machine, runner};
 
 /// What a trace has to take to be kept as a slow one, as in otel-collector/config.yaml.
 const SLOW: Duration = Duration::from_millis(500);
@@ -21,11 +18,7 @@ const TAKEN_AFTER: TimeDelta = TimeDelta::seconds(8);
 
 /// With every part, and with this environment; none, and that is said, where parts are missing.
 async fn start(env: &[(&str, &str)]) -> Option<Handle> {
-    let missing = stack::missing().await.unwrap();
-    if !missing.is_empty() {
-        // Past the harness, which shows the output of failed tests only.
-        let mut output = std::io::stdout();
-        writeln!(output, "SKIPPED: needs {}", missing.join(", ")).unwrap();
+    if !runner::has_all_parts().await {
         return None;
     }
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

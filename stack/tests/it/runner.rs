@@ -1,6 +1,6 @@
 //! The real runner as a child process, with a folder and ports of its own.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fs, io::Write, path::Path, process::Stdio, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -29,6 +29,17 @@ const OF_A_PERSON: [&str; 7] = [
     "DISCORD_WEBHOOK_URL_FILE",
     "WEBHOOK_URL_FILE",
 ];
+
+/// Whether all parts are there that a full stack has; says which are not.
+pub(crate) async fn has_all_parts() -> bool {
+    let missing = stack::missing().await.unwrap();
+    if !missing.is_empty() {
+        // Past the harness, which shows the output of failed tests only.
+        let mut output = std::io::stdout();
+        writeln!(output, "SKIPPED: needs {}", missing.join(", ")).unwrap();
+    }
+    missing.is_empty()
+}
 
 pub(crate) fn stack(state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
